@@ -1,0 +1,85 @@
+# Every command of the project. The set-up (.venv, Node from pip, the CDK CLI from the lock file) runs by itself when something is missing.
+PYTHON ?= python3
+STAGE  ?= dev
+PORT   ?= 8080
+# Settings of the stage on the command line: make deploy STAGE=prod SETTINGS="-c certificate_arn=arn:... -c cache.node_type=cache.r7g.xlarge"
+SETTINGS ?=
+
+export PORT
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONPATH := $(CURDIR):$(CURDIR)/lambda_src
+export PYTHONDONTWRITEBYTECODE :=
+
+READY := .venv/ready node_modules/.package-lock.json
+CODE  := app.py stacks constructs_lib lambda_src local docs tests benchmarks
+
+.PHONY: help up test check lint types contracts unit snapshot docs synth diff deploy destroy lock clean
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+up: $(READY) ## deploy the dev stage on this machine and serve it on http://localhost:$PORT (WORKERS=2)
+	@exec python -m local.up
+
+test: $(READY) ## everything that CI runs
+	@$(MAKE) --no-print-directory check
+	pytest -q tests
+
+check: $(READY) lint types contracts unit ## lint, types, import contracts and unit tests, in under a minute
+
+lint: $(READY)
+	ruff check --quiet $(CODE)
+	ruff format --check --quiet $(CODE)
+
+types: $(READY)
+	mypy $(CODE)
+
+contracts: $(READY)
+	lint-imports --no-logo
+
+unit: $(READY)
+	pytest -q -m "not engines and not cdk_cli and not emulator" tests
+
+snapshot: $(READY) ## accept the templates of today as the golden ones: review their diff as code
+	pytest -q tests/infra --snapshot-update
+
+docs: $(READY) ## write the generated parts of the README anew
+	python docs/generate.py
+
+synth diff: $(READY) ## what CDK would deploy: make synth STAGE=prod SETTINGS="-c certificate_arn=..."
+	npx cdk $@ --all -c stage=$(STAGE) $(SETTINGS)
+
+deploy: $(READY) ## deploy to the AWS account and region that the stage configures
+	python -m stacks.deployment_target -c stage=$(STAGE) $(SETTINGS)
+	npx cdk deploy --all -c stage=$(STAGE) $(SETTINGS)
+
+destroy: $(READY) ## delete a stage from AWS; what its removal policies retain stays
+	python -m stacks.deployment_target -c stage=$(STAGE) $(SETTINGS)
+	npx cdk destroy --all -c stage=$(STAGE) $(SETTINGS)
+
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command 'make lock'
+lock: $(READY) ## pin every requirement anew, with hashes, from the .in files (UPGRADE=--upgrade for newer releases)
+	$(COMPILE) $(UPGRADE) requirements-dev.in -o requirements-dev.txt
+	for part in requirements lambda_src/storefront/requirements lambda_src/functions/schema_migration/requirements; do \
+		$(COMPILE) $$part.in -c requirements-dev.txt -o $$part.txt || exit 1; done
+
+clean: ## remove what `make up` and the set-up left: deployment, database, packages
+	rm -rf .local cdk.out node_modules .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# pip installs uv, pinned and checked like all else; uv does the rest in seconds.
+.venv/ready: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing): Python 3.11 or newer is needed. Name one: make PYTHON=python3.13 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "setting up .venv"
+	@rm -f $@ && $(PYTHON) -m venv .venv
+	@awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements.txt > .venv/uv.txt
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r .venv/uv.txt
+	@.venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python requirements-dev.txt
+	@touch $@
+
+node_modules/.package-lock.json: package-lock.json .venv/ready
+	@echo "installing the CDK CLI"
+	@npm ci --silent --no-audit --no-fund
+	@touch $@
