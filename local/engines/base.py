@@ -101,7 +101,7 @@ class Engine(ABC):
         command = [sys.executable, "-m", "local.tls_front", "--port", str(self.port)]
         command += ["--target-port", str(self._plain_port)]
         command += ["--certificate", str(self.certificates.cert_file), "--key", str(self.certificates.key_file)]
-        project = Path(__file__).parent.parent
+        project = Path(__file__).parents[2]
         return spawn([*command, *self._front_options()], log_file=self.directory / "tls-front.log", cwd=project)
 
     def _wait_until_ready(self) -> None:
