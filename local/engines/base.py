@@ -23,11 +23,12 @@ class Engine(ABC):
     """A server process on a plain-text loopback port and the TLS front through which clients reach it.
 
     `directory` becomes the engine's own (data and logs). `port` is the TLS port; when omitted a free one is chosen.
+    `not_ready` is what `ping` raises while the engine cannot be reached.
     """
 
     name: str
     _stop_signal = signal.SIGTERM
-    _not_ready: type[Exception]  # what `ping` raises while the engine cannot be reached
+    not_ready: type[Exception]
 
     def __init__(self, directory: Path, *, certificates: Certificates, port: int | None) -> None:
         self.directory = directory
@@ -111,7 +112,7 @@ class Engine(ABC):
                 raise EngineError(f"{self.name} ended while starting: {self._last_words()}")
             try:
                 return self.ping()
-            except self._not_ready as error:
+            except self.not_ready as error:
                 if time.monotonic() > deadline:
                     raise EngineError(f"{self.name} does not answer on {self.endpoint}: {error}") from error
                 time.sleep(0.05)

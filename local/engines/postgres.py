@@ -28,7 +28,7 @@ class Postgres(Engine):
     """
 
     name = "postgres"
-    _not_ready = psycopg.OperationalError
+    not_ready = psycopg.OperationalError
     _stop_signal = signal.SIGINT  # PostgreSQL's fast shutdown; SIGTERM waits for every client to leave
 
     def __init__(

@@ -16,7 +16,7 @@ class Valkey(Engine):
     """One Valkey node that asks for `auth_token`, keeps nothing on disk, and starts empty every time."""
 
     name = "valkey"
-    _not_ready = redis.RedisError
+    not_ready = redis.RedisError
 
     def __init__(
         self, directory: Path, *, auth_token: str, certificates: Certificates, port: int | None = None
