@@ -50,7 +50,6 @@ class AppStack(cdk.Stack):
         CfnOutput(self, "LoadBalancerUrl", value=entry.url)
         CfnOutput(self, "FunctionName", value=service.function.function_name)
         CfnOutput(self, "FirstOperatorSecretArn", value=migration.first_operator.secret_arn)
-        CfnOutput(self, "OperationsPolicyArn", value=data.operations.managed_policy_arn)
 
     def _migration(self, config: StageConfig, network: NetworkStack, data: DataStack) -> SchemaMigration:
         return SchemaMigration(
