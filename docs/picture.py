@@ -27,15 +27,21 @@ WEARERS: Mapping[str, tuple[str, Callable[[Resource], object], Callable[[Resourc
     "AWS::ElastiCache::ReplicationGroup": (
         "Data",
         lambda cache: cache["SecurityGroupIds"],
-        lambda cache: (
-            f"ElastiCache {cache['Engine']} {cache['EngineVersion']}<br/>primary, {cache['NumCacheClusters'] - 1} replicas"
+        lambda cache: "<br/>".join(
+            [
+                f"ElastiCache {cache['Engine']} {cache['EngineVersion']}",
+                f"primary, {cache['NumCacheClusters'] - 1} replicas",
+            ]
         ),
     ),
     "AWS::RDS::DBInstance": (
         "Data",
         lambda database: database["VPCSecurityGroups"],
-        lambda database: (
-            f"RDS {database['Engine']} {database['EngineVersion']}<br/>primary{', standby' if database['MultiAZ'] else ''}"
+        lambda database: "<br/>".join(
+            [
+                f"RDS {database['Engine']} {database['EngineVersion']}",
+                "primary, standby" if database["MultiAZ"] else "primary",
+            ]
         ),
     ),
 }
