@@ -108,11 +108,13 @@ class Database(Construct):
             engine=engine,
             auto_minor_version_upgrade=True,
             parameter_group=rds.ParameterGroup(
-                self, "ParameterGroup", engine=engine, parameters={"rds.force_ssl": "1"}
+                self, "ParameterGroup", description="TLS only", engine=engine, parameters={"rds.force_ssl": "1"}
             ),
             ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1,
             vpc=vpc,
-            vpc_subnets=vpc_subnets,
+            subnet_group=rds.SubnetGroup(
+                self, "SubnetGroup", description="Subnets of the database", vpc=vpc, vpc_subnets=vpc_subnets
+            ),
             security_groups=[security_group],
             publicly_accessible=False,
             instance_identifier=instance_identifier,

@@ -45,7 +45,7 @@ class AppStack(cdk.Stack):
         )
         migration = self._migration(config, network, data)
         service = self._service(config, network, data)
-        service.node.add_dependency(migration.resource)
+        service.function.node.add_dependency(migration.resource)
         entry = self._web_entry(config, network, service)
         CfnOutput(self, "LoadBalancerUrl", value=entry.url)
         CfnOutput(self, "FunctionName", value=service.function.function_name)

@@ -1,7 +1,7 @@
 """Refuse a deployment that would go anywhere but to the stage's own account and region.
 
-``python -m stacks.deployment_target -c stage=prod -c account=...`` exits with 0 and one line if the caller's credentials
-and region are the configured ones, and else with one clear error. `make deploy` asks it first.
+``python -m stacks.deployment_target -c stage=prod -c account=...`` prints where it goes if the caller's credentials and
+region are the configured ones, and else fails with one clear error. `make deploy` asks it first.
 """
 
 import argparse
