@@ -144,12 +144,7 @@ class RedisReplicationGroup(Resource):
             ],
         )
         self._resource.apply_removal_policy(removal_policy)
-        Validations.of(self).acknowledge(
-            Acknowledgment(
-                id="AwsSolutions-AEC5",
-                reason="Another port hides nothing: the security group, TLS and the AUTH token decide who connects",
-            )
-        )
+        self._acknowledge(multi_az)
 
     @property
     def connections(self) -> ec2.Connections:
@@ -232,11 +227,29 @@ class RedisReplicationGroup(Resource):
         """Seconds that a replica is behind the primary; maximum."""
         return self.metric("ReplicationLag", node=node, statistic="Maximum")
 
+    def _acknowledge(self, multi_az: bool) -> None:
+        acknowledge = Validations.of(self).acknowledge
+        acknowledge(
+            Acknowledgment(
+                id="AwsSolutions-AEC5",
+                reason="Another port hides nothing: the security group, TLS and the AUTH token decide who connects",
+            )
+        )
+        if self.nodes > 1 and not multi_az:
+            acknowledge(
+                Acknowledgment(
+                    id="CloudFormation-Validate::E3026",
+                    reason="ElastiCache takes 2 to 6 nodes without automatic failover (API reference, "
+                    "CreateReplicationGroup, NumCacheClusters), and the way to Multi-AZ leads through it",
+                )
+            )
+
     def _arn(self, resource: str, suffix: str) -> str:
         return Stack.of(self).format_arn(
             service="elasticache",
             resource=resource,
-            region=Aws.REGION,  # as parameters, so that the ARN reads the same in every environment
+            partition=Aws.PARTITION,  # as parameters, so that the ARN reads the same in every environment
+            region=Aws.REGION,
             account=Aws.ACCOUNT_ID,
             resource_name=self.replication_group_id + suffix,
             arn_format=ArnFormat.COLON_RESOURCE_NAME,

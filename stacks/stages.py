@@ -78,7 +78,7 @@ def load(stage: str, overrides: Mapping[str, str] | None = None) -> StageConfig:
         # JSON mode makes addresses and tuples out of text and lists, and is strict about all else.
         return StageConfig.model_validate_json(json.dumps({"stage": stage} | _nested(values)))
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(fields, values, error))) from error
+        raise ConfigError("\n".join(_explain(fields, values | dict(overrides or {}), error))) from error
 
 
 def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -110,8 +110,8 @@ def _nested(values: Mapping[str, object]) -> dict[str, object]:
     return tree
 
 
-def _explain(fields: Mapping[str, FieldInfo], values: Mapping[str, object], error: ValidationError) -> Iterator[str]:
+def _explain(fields: Mapping[str, FieldInfo], given: Mapping[str, object], error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_url=False):
         message = problem["msg"].removeprefix("Value error, ")
         key = next((k for k in fields if tuple(k.split(".")) == problem["loc"][: k.count(".") + 1]), None)
-        yield f"{key}={values.get(key)!r} is not allowed: {message} ({fields[key].description})" if key else message
+        yield f"{key}={given.get(key)} is not allowed: {message} ({fields[key].description})" if key else message
