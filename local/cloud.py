@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from local.cdk_cli import CdkCli
-from local.emulator.process import ACCOUNT, REGION, Emulator
+from local.emulator.process import Emulator
 from local.run_directory import RunDirectory
 from local.supervision import EngineSupervisor
 from local.tls import ensure_certificates
@@ -65,8 +65,8 @@ class LocalCloud:
         """The CDK CLI for this account, bundling for this machine and its Python. `context` as for `cdk -c`."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         for_this_machine = {
-            "account": ACCOUNT,
-            "region": REGION,
+            "account": "none",
+            "region": "none",
             "app.architecture": _ARCHITECTURES[platform.machine().lower()],
             "app.python": f"{sys.version_info.major}.{sys.version_info.minor}",
         }

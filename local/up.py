@@ -1,4 +1,8 @@
-"""`make up`: deploys the dev stage on this machine and serves it, until Ctrl-C or SIGTERM."""
+"""`make up`: deploys the dev stage on this machine and serves it, until Ctrl-C or SIGTERM.
+
+Variables: PORT (default 8080), WORKERS (processes that serve, default 2), LOCAL_DIRECTORY (all of its state, default
+.local in the checkout).
+"""
 
 import fcntl
 import json
@@ -23,7 +27,7 @@ from local.sources import fingerprint
 from local.web import PortTakenError, WebServer, WebServerError, reserve
 
 PROJECT = Path(__file__).parent.parent
-LOCAL = PROJECT / ".local"
+LOCAL = Path(os.environ.get("LOCAL_DIRECTORY", PROJECT / ".local"))
 STAGE = "dev"
 _CONTEXT = {"stage": STAGE, "web.allowed_cidrs": "127.0.0.1/32"}
 _ENGINES_TIMEOUT_SECONDS = 30.0
@@ -61,7 +65,7 @@ def say(line: str) -> None:
 def _up(cleanup: ExitStack) -> None:
     port, workers = _number("PORT", 8080), _number("WORKERS", 2)
     _check_machine()
-    LOCAL.mkdir(exist_ok=True)
+    LOCAL.mkdir(parents=True, exist_ok=True)
     cleanup.enter_context(_only_one(LOCAL / "up.lock"))
     listener = cleanup.enter_context(reserve(port))
     cloud = LocalCloud(LOCAL, say=say)
@@ -167,7 +171,7 @@ def _write_credentials(login: dict[str, str]) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         json.dump(login, file, indent=2)
         file.write("\n")
-    say(f"the first operator's login is in {path.relative_to(PROJECT)}")
+    say(f"the first operator's login is in {os.path.relpath(path)}")
 
 
 if __name__ == "__main__":

@@ -66,6 +66,8 @@ class Emulator:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": "localhost,127.0.0.1",
+            "no_proxy": "localhost,127.0.0.1",
         }
 
     def app_environment(self) -> dict[str, str]:
@@ -97,7 +99,7 @@ class Emulator:
 
     def save(self) -> None:
         """Writes its state to disk, for the next start."""
-        httpx.post(self.url + SAVE_PATH, timeout=30).raise_for_status()
+        httpx.post(self.url + SAVE_PATH, timeout=30, trust_env=False).raise_for_status()
 
     def stop(self) -> None:
         """Ends it with the functions that it runs."""
@@ -106,7 +108,7 @@ class Emulator:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/_ministack/health", timeout=1).is_success
+            return httpx.get(f"{self.url}/_ministack/health", timeout=1, trust_env=False).is_success
         except httpx.TransportError:
             return False
 

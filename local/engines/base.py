@@ -118,9 +118,9 @@ class Engine(ABC):
                 time.sleep(0.05)
 
     def _last_words(self) -> str:
-        logs = (self.log_file, self.directory / "tls-front.log")
-        lines = [log.read_text(errors="replace").strip().splitlines()[-1:] for log in logs if log.exists()]
-        return "; ".join(line for last in lines for line in last) or f"no output in {self.directory}"
+        log = self.directory / "tls-front.log" if self.running() else self.log_file
+        lines = log.read_text(errors="replace").split("\n") if log.exists() else []
+        return next((line for line in reversed(lines) if line), "it said nothing") + f" (see {log})"
 
     def _started(self, process: subprocess.Popen[bytes] | None) -> subprocess.Popen[bytes]:
         if process is None:

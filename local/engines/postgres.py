@@ -64,7 +64,7 @@ class Postgres(Engine):
             command += ["--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]
             process = spawn(command, log_file=self.log_file, user=user, cwd=self.directory)
             if process.wait() != 0:
-                raise EngineError(f"initdb failed: {self._last_words()} (see {self.log_file})")
+                raise EngineError(f"initdb failed: {self._last_words()}")
         unfinished.rename(self._data)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
