@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from local import tls
 
@@ -19,7 +20,7 @@ def test_certificates_are_renewed_before_they_expire(tmp_path: Path, monkeypatch
     first = tls.ensure_certificates(tmp_path).cert_file.read_bytes()
     monkeypatch.undo()
     renewed = x509.load_pem_x509_certificate(tls.ensure_certificates(tmp_path).cert_file.read_bytes())
-    assert renewed.public_bytes(tls.serialization.Encoding.PEM) != first
+    assert renewed.public_bytes(Encoding.PEM) != first
     assert renewed.not_valid_after_utc > datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=80)
 
 
