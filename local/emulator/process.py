@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from local.packaged import path_with_node
 from local.processes import free_port, spawn, stop
 from local.tls import Certificates
 
@@ -118,7 +119,7 @@ class Emulator:
         return {
             **base,
             **self.app_environment(),
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+            "PATH": path_with_node(),
             "NODE_PATH": str(_PROJECT / "node_modules"),
             "LOCAL_ENGINES": str(self._engines),
             "LOCAL_CERTIFICATES": str(self._certificates.ca_file.parent),

@@ -6,7 +6,6 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from importlib.metadata import distribution
 from pathlib import Path
 
 from local.processes import free_port, spawn, stop
@@ -126,11 +125,3 @@ class Engine(ABC):
         if process is None:
             raise EngineError(f"{self.name} was not started")
         return process
-
-
-def packaged_binary(package: str, pattern: str) -> Path:
-    """The program that the pip package carries for this machine; EngineError when it carries none."""
-    found = next((file for file in distribution(package).files or () if file.match(pattern)), None)
-    if found is None:
-        raise EngineError(f"the package {package!r} holds no {pattern!r} for this machine")
-    return Path(str(found.locate()))
