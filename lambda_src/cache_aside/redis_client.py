@@ -63,7 +63,7 @@ class RedisClient:
 
     def ping(self) -> None:
         """PING."""
-        self._run(lambda client: client.ping())  # type: ignore[no-untyped-call]
+        self._run(lambda client: client.ping())
 
     def _run(self, command: Callable[[redis.Redis], T]) -> T:
         try:
