@@ -27,7 +27,7 @@ def build_app(settings: Settings, *, count: Callable[[Served], None] = lambda _s
         credentials=AuthToken(settings.auth_secret_arn),
         timeout_seconds=settings.cache_timeout_seconds,
     )
-    database = Database(lambda: _connect(settings))
+    database = Database(lambda: connect_database(settings))
     services = Services(
         products=ProductService(ProductRepository(database), cache, count),
         sessions=SessionService(SessionRepository(database)),
@@ -37,7 +37,8 @@ def build_app(settings: Settings, *, count: Callable[[Served], None] = lambda _s
     return build(OPERATIONS, services)
 
 
-def _connect(settings: Settings) -> psycopg.Connection[TupleRow]:
+def connect_database(settings: Settings) -> psycopg.Connection[TupleRow]:
+    """A connection as the app's role: by password, else by IAM token. psycopg.OperationalError, DatabaseUnavailableError."""
     password = settings.database_password or iam_token(
         settings.database, user=settings.database_user, region=settings.region
     )

@@ -29,11 +29,11 @@ _numbers = itertools.count()
 def database(master: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """An empty database and an app role of the same name, to which the function is directed."""
     name = f"migration_{next(_numbers)}"
-    master.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+    master.execute(f"CREATE DATABASE {name}")
     monkeypatch.setenv("RDS_DB_NAME", name)
     monkeypatch.setenv("RDS_USER", name)
     yield name
-    master.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[call-overload]
+    master.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def connect(postgres: Postgres, database: str, user: str = "postgres", password: str = MASTER_PASSWORD) -> Connection:
@@ -141,7 +141,7 @@ def test_app_role_may_not(database: str, postgres: Postgres, statement: str) -> 
         connect(postgres, database, user=database, password="a-role-password") as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
-        connection.execute(statement)  # type: ignore[call-overload]
+        connection.execute(statement)
 
 
 def test_app_role_without_a_password_may_use_iam_tokens(
