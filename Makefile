@@ -11,9 +11,10 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/lambda_src
 export PYTHONDONTWRITEBYTECODE :=
 
 READY := .venv/ready node_modules/.package-lock.json
-CODE  := app.py stacks constructs_lib lambda_src local docs tests benchmarks
+CODE  := app.py stacks constructs_lib lambda_src local audit docs tests benchmarks
+AUDIT := $(READY) .venv-checkov/ready
 
-.PHONY: help up test check lint types contracts unit snapshot docs synth diff deploy destroy lock clean
+.PHONY: help up test check lint types contracts unit snapshot docs audit synth diff deploy destroy lock clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -23,6 +24,7 @@ up: $(READY) ## deploy the dev stage on this machine and serve it on http://loca
 test: $(READY) ## everything that CI runs
 	@$(MAKE) --no-print-directory check
 	pytest -q tests
+	@$(MAKE) --no-print-directory audit
 
 check: $(READY) lint types contracts unit ## lint, types, import contracts and unit tests, in under a minute
 
@@ -45,6 +47,9 @@ snapshot: $(READY) ## accept the templates of today as the golden ones: review t
 docs: $(READY) ## write the generated parts of the README anew
 	CDK_VALIDATION=false python -m docs.generate
 
+audit: $(AUDIT) ## every rule pack over both stages, as one table
+	@python -m audit
+
 synth diff: $(READY) ## what CDK would deploy: make synth STAGE=prod SETTINGS="-c certificate_arn=..."
 	npx cdk $@ --all -c stage=$(STAGE) $(SETTINGS)
 
@@ -62,9 +67,10 @@ lock: $(READY) ## pin every requirement anew, with hashes, from the .in files (U
 	$(COMPILE) $(UPGRADE) requirements-dev.in -o requirements-dev.txt
 	for part in requirements lambda_src/storefront/requirements lambda_src/functions/schema_migration/requirements; do \
 		$(COMPILE) $$part.in -c requirements-dev.txt -o $$part.txt || exit 1; done
+	$(COMPILE) $(UPGRADE) audit/requirements.in -o audit/requirements.txt
 
 clean: ## remove what `make up` and the set-up left: deployment, database, packages
-	rm -rf .local cdk.out node_modules .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .local cdk.out node_modules .venv .venv-checkov .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # pip installs uv, pinned and checked like all else; uv does the rest in seconds.
 .venv/ready: requirements-dev.txt
@@ -77,6 +83,13 @@ clean: ## remove what `make up` and the set-up left: deployment, database, packa
 	@awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements.txt > .venv/uv.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r .venv/uv.txt
 	@.venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python requirements-dev.txt
+	@touch $@
+
+# checkov alone is as large as all the rest.
+.venv-checkov/ready: audit/requirements.txt .venv/ready
+	@echo "setting up checkov"
+	@rm -f $@ && uv venv --quiet --allow-existing --python .venv/bin/python .venv-checkov
+	@uv pip sync --quiet --require-hashes --python .venv-checkov/bin/python audit/requirements.txt
 	@touch $@
 
 node_modules/.package-lock.json: package-lock.json .venv/ready

@@ -1,6 +1,6 @@
 """The AUTH token of a replication group."""
 
-from aws_cdk import Acknowledgment, RemovalPolicy, Validations
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -36,13 +36,6 @@ class AuthToken(Construct):
             generate_secret_string=secretsmanager.SecretStringGenerator(
                 password_length=TOKEN_LENGTH, exclude_punctuation=True, include_space=False
             ),
-        )
-        Validations.of(self.secret).acknowledge(
-            Acknowledgment(
-                id="AwsSolutions-SMG4",
-                reason="Secrets Manager cannot rotate an AUTH token by schedule alone: the replication group must take "
-                "the new token before the old one goes. Rotate by hand with ModifyReplicationGroup, ROTATE then SET",
-            )
         )
 
     @property

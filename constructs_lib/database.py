@@ -3,7 +3,7 @@
 from typing import Literal, cast
 
 import jsii
-from aws_cdk import Acknowledgment, Duration, Fn, RemovalPolicy, Validations
+from aws_cdk import Duration, Fn, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -132,7 +132,6 @@ class Database(Construct):
             name = f"/aws/rds/instance/{instance_identifier}/{export}"
             self.instance.node.add_dependency(log_settings.group(self, construct_id, name=name))
         self.database_name = database_name
-        self._acknowledge()
 
     @property
     def connections(self) -> ec2.Connections:
@@ -156,21 +155,6 @@ class Database(Construct):
     def grant_master_secret_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow reading the master password, and its key for this secret only."""
         return grant_secret_read(grantee, self.master_secret, self._key)
-
-    def _acknowledge(self) -> None:
-        Validations.of(self.instance).acknowledge(
-            Acknowledgment(
-                id="AwsSolutions-RDS11",
-                reason="Another port hides nothing: the security group, TLS and credentials decide who connects",
-            )
-        )
-        Validations.of(self.instance.node.find_child("MonitoringRole")).acknowledge(
-            Acknowledgment(
-                id="AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
-                "AmazonRDSEnhancedMonitoringRole]",
-                reason="The policy RDS documents for enhanced monitoring; it writes to the RDSOSMetrics log group only",
-            )
-        )
 
 
 def _check_insights(insights: Insights, instance_type: str) -> None:

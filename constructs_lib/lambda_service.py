@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
-from aws_cdk import Duration
+import jsii
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
-from aws_cdk import aws_elasticloadbalancingv2_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
@@ -33,6 +35,7 @@ class LambdaService(Construct):
         cache: RedisReplicationGroup,
         database: Database,
         database_user: str,
+        environment_key: kms.IKey,
         log_settings: LogSettings,
         memory_mib: int = 1024,
         reserved_concurrency: int | None = None,
@@ -42,6 +45,7 @@ class LambdaService(Construct):
         :param python: version of the runtime, the one that `code` was bundled for
         :param security_group: must be allowed to reach cache, database and the Secrets Manager endpoint
         :param database_user: the database role to connect as, by IAM token
+        :param environment_key: encrypts the function's environment
         :param memory_mib: MiB; the processor share follows it. Default: 1024
         :param reserved_concurrency: most requests served at once, taken from the account's quota. Default: none
         :param environment: variables besides those that name cache and database. Default: none
@@ -66,6 +70,7 @@ class LambdaService(Construct):
                 "RDS_USER": database_user,
                 **(environment or {}),
             },
+            environment_key=environment_key,
             log_settings=log_settings,
             memory_mib=memory_mib,
             timeout=Duration.seconds(10),
@@ -78,4 +83,28 @@ class LambdaService(Construct):
     @property
     def target(self) -> elbv2.IApplicationLoadBalancerTarget:
         """What a load balancer's listener sends requests to."""
-        return targets.LambdaTarget(self.function)
+        return _FunctionTarget(self.function)
+
+
+@jsii.implements(elbv2.IApplicationLoadBalancerTarget)
+class _FunctionTarget:
+    """CDK's own `LambdaTarget` lets the load balancers of every account invoke the function."""
+
+    def __init__(self, function: lambda_.Function) -> None:
+        self._function = function
+
+    def attach_to_application_target_group(
+        self, target_group: elbv2.IApplicationTargetGroup
+    ) -> elbv2.LoadBalancerTargetProps:
+        # Registering the target needs the permission, so it cannot wait for the target group's own ARN.
+        self._function.add_permission(
+            "LoadBalancer",
+            principal=iam.ServicePrincipal("elasticloadbalancing.amazonaws.com"),
+            source_arn=Stack.of(self._function).format_arn(
+                service="elasticloadbalancing", resource="targetgroup", resource_name="*"
+            ),
+        )
+        target_group.node.add_dependency(self._function.node.find_child("LoadBalancer"))
+        return elbv2.LoadBalancerTargetProps(
+            target_type=elbv2.TargetType.LAMBDA, target_json={"id": self._function.function_arn}
+        )

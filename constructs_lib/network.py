@@ -8,6 +8,7 @@ from constructs import Construct
 
 from constructs_lib.errors import PropError
 from constructs_lib.log_groups import LogSettings
+from constructs_lib.managed_role import ManagedRole
 
 MOST_ZONES = 3
 
@@ -27,6 +28,7 @@ class Network(Construct):
         zones: int,
         log_settings: LogSettings,
         nat_gateways: int = 0,
+        reserve_concurrency: bool = False,
     ) -> None:
         """
         :param cidr: address range of the VPC
@@ -34,6 +36,8 @@ class Network(Construct):
         :param log_settings: of the flow logs
         :param nat_gateways: gateways through which the app subnets reach the internet. Default: none, they reach only
             the VPC and its endpoints
+        :param reserve_concurrency: keep one execution of the account's quota for the function that closes the default
+            group. Default: False
         """
         super().__init__(scope, construct_id)
         if not 1 <= zones <= MOST_ZONES:
@@ -59,15 +63,20 @@ class Network(Construct):
         self.app_subnets = ec2.SubnetSelection(subnet_group_name="App")
         self.data_subnets = ec2.SubnetSelection(subnet_group_name="Data")
         flow_logs = log_settings.group(self, "FlowLogGroup")
-        self._keep_handler_logs(log_settings)
-        self.vpc.add_flow_log("FlowLog", destination=ec2.FlowLogDestination.to_cloud_watch_logs(flow_logs))
+        self._complete_handler(log_settings, reserve_concurrency)
+        role = ManagedRole(
+            self, "FlowLogRole", service="vpc-flow-logs.amazonaws.com", description="Writes the flow logs"
+        )
+        self.vpc.add_flow_log("FlowLog", destination=ec2.FlowLogDestination.to_cloud_watch_logs(flow_logs, role))
 
-    def _keep_handler_logs(self, log_settings: LogSettings) -> None:
+    def _complete_handler(self, log_settings: LogSettings, reserve_concurrency: bool) -> None:
         # CDK's own function that closes the default group would otherwise log to a group that never expires.
         provider = Stack.of(self).node.find_child("Custom::VpcRestrictDefaultSGCustomResourceProvider")
         handler = cast(CfnResource, provider.node.find_child("Handler"))
         group = log_settings.group(self, "DefaultGroupHandlerLogGroup")
         handler.add_property_override("LoggingConfig.LogGroup", group.log_group_name)
+        if reserve_concurrency:
+            handler.add_property_override("ReservedConcurrentExecutions", 1)
 
     def add_interface_endpoint(
         self, construct_id: str, service: ec2.InterfaceVpcEndpointAwsService, *, security_group: ec2.ISecurityGroup

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import jsii
-from aws_cdk import Acknowledgment, ArnFormat, Aws, Fn, RemovalPolicy, Resource, Stack, Validations
+from aws_cdk import ArnFormat, Aws, Fn, RemovalPolicy, Resource, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticache as elasticache
 from aws_cdk import aws_iam as iam
@@ -128,7 +128,6 @@ class RedisReplicationGroup(RedisMetrics, Resource):
         )
         self._resource.apply_removal_policy(removal_policy)
         self.replication_group_id = self._resource.ref
-        self._acknowledge(multi_az)
 
     @property
     def connections(self) -> ec2.Connections:
@@ -163,23 +162,6 @@ class RedisReplicationGroup(RedisMetrics, Resource):
     def grant_auth_token_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow reading the AUTH token, which is all that a client needs besides the network."""
         return self.auth_token.grant_read(grantee)
-
-    def _acknowledge(self, multi_az: bool) -> None:
-        acknowledge = Validations.of(self).acknowledge
-        acknowledge(
-            Acknowledgment(
-                id="AwsSolutions-AEC5",
-                reason="Another port hides nothing: the security group, TLS and the AUTH token decide who connects",
-            )
-        )
-        if self.nodes > 1 and not multi_az:
-            acknowledge(
-                Acknowledgment(
-                    id="CloudFormation-Validate::E3026",
-                    reason="ElastiCache takes 2 to 6 nodes without automatic failover (API reference, "
-                    "CreateReplicationGroup, NumCacheClusters), and the way to Multi-AZ leads through it",
-                )
-            )
 
     def _arn(self, resource: str, suffix: str) -> str:
         return Stack.of(self).format_arn(

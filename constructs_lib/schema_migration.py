@@ -3,9 +3,8 @@
 import json
 from typing import cast
 
-from aws_cdk import Acknowledgment, CfnElement, CustomResource, Duration, RemovalPolicy, Stack, Validations
+from aws_cdk import CustomResource, Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -14,11 +13,13 @@ from constructs import Construct
 
 from constructs_lib.database import Database
 from constructs_lib.log_groups import LogSettings
+from constructs_lib.managed_role import ManagedRole
 from constructs_lib.secret_access import grant_secret_read
-from constructs_lib.vpc_function import VpcFunction
+from constructs_lib.vpc_function import VpcFunction, allow_tracing, grant_environment
 
 FIRST_OPERATOR = "operator"
 TIMEOUT = Duration.minutes(5)
+ONE_AT_A_TIME = 1
 
 
 class SchemaMigration(Construct):
@@ -43,9 +44,11 @@ class SchemaMigration(Construct):
         database: Database,
         database_user: str,
         encryption_key: kms.IKey,
+        environment_key: kms.IKey,
         schema_hash: str,
         log_settings: LogSettings,
         sample_data: bool = False,
+        reserve_concurrency: bool = False,
         secret_removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
         """
@@ -53,12 +56,16 @@ class SchemaMigration(Construct):
         :param security_group: must be allowed to reach the database and the Secrets Manager endpoint
         :param database_user: the role that the function makes for the app
         :param encryption_key: encrypts the first operator's secret
+        :param environment_key: encrypts the functions' environments
         :param schema_hash: changes when the migrations do, and then makes the function run again
         :param sample_data: whether the function also loads sample data. Default: False
+        :param reserve_concurrency: keep one execution of the account's quota for each function, and allow no more.
+            Default: False
         :param secret_removal_policy: what happens to that secret when the stack is deleted. Default: it is kept
         """
         super().__init__(scope, construct_id)
         self.first_operator = self._first_operator(encryption_key, secret_removal_policy)
+        concurrency = ONE_AT_A_TIME if reserve_concurrency else None
         migration = VpcFunction(
             self,
             "Function",
@@ -77,23 +84,19 @@ class SchemaMigration(Construct):
                 "RDS_MASTER_SECRET_ARN": database.master_secret.secret_arn,
                 "OPERATOR_SECRET_ARN": self.first_operator.secret_arn,
             },
+            environment_key=environment_key,
             memory_mib=512,
             timeout=TIMEOUT,
+            reserved_concurrency=concurrency,
             log_settings=log_settings,
         )
         database.grant_master_secret_read(migration.role)
         grant_secret_read(migration.role, self.first_operator, encryption_key)
-        Validations.of(self.first_operator).acknowledge(
-            Acknowledgment(
-                id="AwsSolutions-SMG4",
-                reason="It is copied into the database once; rotating it would not change the login that it made",
-            )
-        )
         self.resource = CustomResource(
             self,
             "Resource",
             resource_type="Custom::SchemaMigration",
-            service_token=self._framework(migration.function, log_settings),
+            service_token=self._framework(migration.function, environment_key, log_settings, concurrency),
             properties={"SchemaHash": schema_hash, "SampleData": str(sample_data).lower()},
         )
 
@@ -112,22 +115,30 @@ class SchemaMigration(Construct):
             ),
         )
 
-    def _framework(self, function: lambda_.Function, log_settings: LogSettings) -> str:
+    def _framework(
+        self, function: lambda_.Function, environment_key: kms.IKey, log_settings: LogSettings, concurrency: int | None
+    ) -> str:
         log_group = log_settings.group(self, "FrameworkLogGroup")
-        role = iam.Role(
+        role = ManagedRole(
             self,
             "FrameworkRole",
             description="Invokes the migration function and answers CloudFormation",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            service="lambda.amazonaws.com",
         )
         log_group.grant_write(role)
-        function_id = Stack.of(self).get_logical_id(cast(CfnElement, function.node.default_child))
-        Validations.of(role).acknowledge(
-            Acknowledgment(
-                id=f"AwsSolutions-IAM5[Resource::<{function_id}.Arn>:*]",
-                reason="The framework invokes this one function; the wildcard stands for its versions",
-            )
+        allow_tracing(role)
+        grant_environment(role, environment_key)
+        provider = cr.Provider(
+            self,
+            "Provider",
+            on_event_handler=function,
+            framework_on_event_role=role,
+            provider_function_env_encryption=environment_key,
+            log_group=log_group,
         )
-        return cr.Provider(
-            self, "Provider", on_event_handler=function, framework_on_event_role=role, log_group=log_group
-        ).service_token
+        # What CDK's provider has no props for.
+        framework = cast(lambda_.CfnFunction, provider.node.find_child("framework-onEvent").node.default_child)
+        framework.memory_size = 256
+        framework.tracing_config = lambda_.CfnFunction.TracingConfigProperty(mode="Active")
+        framework.reserved_concurrent_executions = concurrency
+        return provider.service_token

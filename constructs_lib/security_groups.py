@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from aws_cdk import Acknowledgment, Validations
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
@@ -76,10 +75,6 @@ class SecurityGroups(Construct):
         self.endpoints = self._groups[ENDPOINTS]
         for path in paths:
             self._allow(path)
-        if any(path.source == ANYWHERE for path in paths):
-            Validations.of(self.load_balancer).acknowledge(
-                Acknowledgment(id="AwsSolutions-EC23", reason="A public web app: its listener is for everyone")
-            )
 
     def _allow(self, path: AllowedPath) -> None:
         port = ec2.Port.tcp(path.port)

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 
-from aws_cdk import Acknowledgment, Duration, Validations
+from aws_cdk import Duration
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from constructs_lib.log_groups import LogSettings
+from constructs_lib.managed_role import ManagedRole
 
 NEWEST_PYTHON = "3.14"
 _ENI_ACTIONS = (
@@ -38,6 +40,7 @@ class VpcFunction(Construct):
         vpc_subnets: ec2.SubnetSelection,
         security_group: ec2.ISecurityGroup,
         environment: Mapping[str, str],
+        environment_key: kms.IKey,
         log_settings: LogSettings,
         memory_mib: int = 1024,
         timeout: Duration | None = None,
@@ -46,6 +49,7 @@ class VpcFunction(Construct):
         """
         :param python: version of the runtime, the one that `code` was bundled for
         :param environment: never a secret; secrets are read at run time by their ARN
+        :param environment_key: encrypts the environment; Lambda decrypts it in the function's name
         :param log_settings: of the function's log group
         :param memory_mib: MiB; the processor share follows it. Default: 1024
         :param timeout: Default: 10 seconds
@@ -53,9 +57,7 @@ class VpcFunction(Construct):
         """
         super().__init__(scope, construct_id)
         log_group = log_settings.group(self, "LogGroup")
-        self.role = iam.Role(
-            self, "Role", description=description, assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")
-        )
+        self.role = ManagedRole(self, "Role", description=description, service="lambda.amazonaws.com")
         self.function = lambda_.Function(
             self,
             "Resource",
@@ -69,6 +71,7 @@ class VpcFunction(Construct):
             vpc_subnets=vpc_subnets,
             security_groups=[security_group],
             environment=dict(environment),
+            environment_encryption=environment_key,
             memory_size=memory_mib,
             timeout=timeout or Duration.seconds(10),
             reserved_concurrent_executions=reserved_concurrency,
@@ -77,24 +80,23 @@ class VpcFunction(Construct):
             log_group=log_group,
         )
         log_group.grant_write(self.role)
+        grant_environment(self.role, environment_key)
         _allow_network_interfaces(self.role)
-        self._acknowledge(python)
 
-    def _acknowledge(self, python: str) -> None:
-        Validations.of(self.role).acknowledge(
-            Acknowledgment(
-                id="AwsSolutions-IAM5[Resource::*]",
-                reason="Lambda's network interface and X-Ray actions have no resource to name; "
-                "the function's own code is denied the former",
-            )
-        )
-        if python != NEWEST_PYTHON:
-            Validations.of(self.function).acknowledge(
-                Acknowledgment(
-                    id="AwsSolutions-L1",
-                    reason=f"The stage asks for Python {python}, so that the bundle also runs where it was made",
-                )
-            )
+
+def grant_environment(grantee: iam.IGrantable, key: kms.IKey) -> None:
+    """Allow a function's role to decrypt its environment: Lambda does it in the role's name, before the code starts.
+
+    `Key.grant_decrypt` would write the role into the key's policy, too; CDK's default policy already lets IAM decide.
+    """
+    iam.Grant.add_to_principal(grantee=grantee, actions=["kms:Decrypt"], resource_arns=[key.key_arn])
+
+
+def allow_tracing(role: iam.Role) -> None:
+    """What a traced function needs. X-Ray's actions have no resource to name (Service Authorization Reference)."""
+    role.add_to_policy(
+        iam.PolicyStatement(actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources=["*"])
+    )
 
 
 def _allow_network_interfaces(role: iam.Role) -> None:

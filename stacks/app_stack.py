@@ -4,6 +4,7 @@ from pathlib import Path
 
 import aws_cdk as cdk
 from aws_cdk import CfnOutput
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
@@ -11,6 +12,7 @@ from constructs_lib.lambda_service import LambdaService
 from constructs_lib.python_bundle import fingerprint, python_bundle
 from constructs_lib.schema_migration import SchemaMigration
 from constructs_lib.web_entry import WebEntry
+from constructs_lib.web_firewall import WebFirewall
 from stacks.config import StageConfig
 from stacks.data_stack import DataStack
 from stacks.network_stack import NetworkStack
@@ -43,10 +45,19 @@ class AppStack(cdk.Stack):
             description="cache-aside: load balancer, app and schema migration",
             termination_protection=config.deletion_protection,
         )
+        self.environment_key = kms.Key(
+            self,
+            "EnvironmentKey",
+            description="Environments of the functions",
+            enable_key_rotation=True,
+            removal_policy=cdk.RemovalPolicy.DESTROY,  # it encrypts nothing that outlives the functions
+        )
         migration = self._migration(config, network, data)
         service = self._service(config, network, data)
         service.function.node.add_dependency(migration.resource)
         entry = self._web_entry(config, network, service)
+        if config.web.firewall:
+            self._firewall(config, network, entry)
         CfnOutput(self, "LoadBalancerUrl", value=entry.url)
         CfnOutput(self, "FunctionName", value=service.function.function_name)
         CfnOutput(self, "FirstOperatorSecretArn", value=migration.first_operator.secret_arn)
@@ -65,6 +76,8 @@ class AppStack(cdk.Stack):
             database=data.database,
             database_user=DATABASE_USER,
             encryption_key=data.database_key,
+            environment_key=self.environment_key,
+            reserve_concurrency=config.app.reserved_concurrency is not None,
             schema_hash=fingerprint(MIGRATIONS),
             sample_data=config.database.sample_data,
             secret_removal_policy=kept_if_protected(config),
@@ -85,6 +98,7 @@ class AppStack(cdk.Stack):
             cache=data.cache,
             database=data.database,
             database_user=DATABASE_USER,
+            environment_key=self.environment_key,
             memory_mib=config.app.memory_mib,
             reserved_concurrency=config.app.reserved_concurrency,
             log_settings=log_settings(config, network.log_key),
@@ -103,6 +117,17 @@ class AppStack(cdk.Stack):
             hosted_zone_id=config.hosted_zone_id,
             access_log_days=config.log_retention_days,
             deletion_protection=config.deletion_protection,
+        )
+
+    def _firewall(self, config: StageConfig, network: NetworkStack, entry: WebEntry) -> None:
+        WebFirewall(
+            self,
+            "Firewall",
+            load_balancer=entry.load_balancer,
+            name=f"cache-aside-{config.stage}",
+            log_settings=log_settings(config, network.log_key),
+            rate_limit=config.web.firewall_rate_limit,
+            count_only=config.web.firewall_count_only,
         )
 
 

@@ -18,6 +18,12 @@ WeeklyWindow = Annotated[
         pattern=r"^(mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):[0-5]\d-(mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):[0-5]\d$"
     ),
 ]
+FirewallGroup = Literal[
+    "AWSManagedRulesAmazonIpReputationList",
+    "AWSManagedRulesCommonRuleSet",
+    "AWSManagedRulesKnownBadInputsRuleSet",
+    "AWSManagedRulesSQLiRuleSet",
+]
 LogRetentionDays = Literal[7, 30, 90, 180, 365, 731, 1827]
 
 
@@ -101,6 +107,17 @@ class DatabaseConfig(Settings):
         return self
 
 
+class BackupConfig(Settings):
+    """The AWS Backup plan of the database."""
+
+    retention_days: int | None = Field(
+        ge=1, le=3650, description="days a daily backup of the database is kept in a vault; none: no backup plan"
+    )
+    vault_name: str | None = Field(
+        None, pattern=r"^[a-zA-Z0-9_-]{2,50}$", description="existing backup vault to use; none: one is made"
+    )
+
+
 class AppConfig(Settings):
     """The Lambda functions of the app tier."""
 
@@ -109,7 +126,8 @@ class AppConfig(Settings):
     memory_mib: int = Field(1024, ge=128, le=10240, description="memory of the app's function, MiB; CPU follows it")
     reserved_concurrency: int | None = Field(
         ge=1,
-        description="most requests served at once; none: share the account's quota, which new accounts have little of",
+        description="most requests served at once, and one execution for each helper function; "
+        "none: share the account's quota, which new accounts have little of",
     )
 
 
@@ -118,6 +136,15 @@ class WebConfig(Settings):
 
     allowed_cidrs: tuple[IPv4Network, ...] = Field(
         description="addresses that may connect, comma-separated; dev has no default"
+    )
+    firewall: bool = Field(
+        description="AWS WAF before the load balancer, about 10 $ a month and 0.60 $ a million requests"
+    )
+    firewall_rate_limit: int = Field(
+        2000, ge=10, le=2_000_000_000, description="requests in five minutes after which one address is blocked"
+    )
+    firewall_count_only: tuple[FirewallGroup, ...] = Field(
+        (), description="managed rule groups that only count what they would block, to tune them"
     )
 
 
@@ -149,6 +176,7 @@ class StageConfig(Settings):
     network: NetworkConfig
     cache: CacheConfig
     database: DatabaseConfig
+    backup: BackupConfig
     app: AppConfig
     web: WebConfig
 
@@ -190,8 +218,10 @@ STAGES: Mapping[str, Mapping[str, object]] = {
         "database.backup_retention_days": 1,
         "database.insights": "off",
         "database.sample_data": True,
+        "backup.retention_days": None,
         "app.reserved_concurrency": None,
         "web.allowed_cidrs": (),
+        "web.firewall": False,
     },
     "prod": {
         "deletion_protection": True,
@@ -208,7 +238,9 @@ STAGES: Mapping[str, Mapping[str, object]] = {
         "database.backup_retention_days": 15,
         "database.insights": "advanced",
         "database.sample_data": False,
+        "backup.retention_days": 35,
         "app.reserved_concurrency": 100,
         "web.allowed_cidrs": ("0.0.0.0/0",),
+        "web.firewall": True,
     },
 }

@@ -1,15 +1,14 @@
 """The data: cache and database, with the keys that encrypt them."""
 
-from typing import cast
-
 import aws_cdk as cdk
-from aws_cdk import Acknowledgment, CfnOutput, Validations
+from aws_cdk import CfnOutput
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from constructs import Construct, IConstruct
+from constructs import Construct
 
 from constructs_lib.auth_token import AuthToken
 from constructs_lib.database import Database
+from constructs_lib.database_backup import DatabaseBackup
 from constructs_lib.redis_replication_group import REDIS_7_1, VALKEY_8_2, RedisReplicationGroup
 from stacks.config import StageConfig
 from stacks.network_stack import NetworkStack
@@ -36,7 +35,8 @@ class DataStack(cdk.Stack):
         self.cache = self._cache(config, network)
         self.database_key = self._key("DatabaseKey", "Database, its snapshots and secrets", config)
         self.database = self._database(config, network)
-        self._acknowledge(config)
+        if config.backup.retention_days:
+            self._backup(config, config.backup.retention_days)
         CfnOutput(self, "ElastiCacheEndpoint", value=self.cache.primary_endpoint)
         CfnOutput(self, "ElastiCacheReaderEndpoint", value=self.cache.reader_endpoint)
         CfnOutput(self, "RdsEndpoint", value=self.database.endpoint)
@@ -98,28 +98,18 @@ class DataStack(cdk.Stack):
             log_settings=log_settings(config, network.log_key),
         )
 
+    def _backup(self, config: StageConfig, retention_days: int) -> None:
+        DatabaseBackup(
+            self,
+            "DatabaseBackup",
+            database=self.database,
+            encryption_key=self.database_key,
+            retention_days=retention_days,
+            vault_name=config.backup.vault_name,
+            removal_policy=kept_if_protected(config),
+        )
+
     def _operations(self) -> iam.ManagedPolicy:
         policy = iam.ManagedPolicy(self, "Operations", description="Look at the cache, change nothing")
         self.cache.grant_describe(policy)
-        cache_id = self.get_logical_id(cast(cdk.CfnElement, self.cache.node.default_child))
-        node_arns = f"arn:<AWS::Partition>:elasticache:<AWS::Region>:<AWS::AccountId>:cluster:<{cache_id}>-*"
-        _accept(
-            policy,
-            f"IAM5[Resource::{node_arns}]",
-            "Reading, and only nodes of one group, which AWS numbers as it adds them",
-        )
         return policy
-
-    def _acknowledge(self, config: StageConfig) -> None:
-        if not config.cache.multi_az:
-            _accept(self.cache, "AEC4", "The stage is configured with cache.multi_az=false: a cache can be refilled")
-        if not config.database.multi_az:
-            _accept(self.database, "RDS3", "The stage is configured with database.multi_az=false: it may be down")
-        if not config.deletion_protection:
-            _accept(
-                self.database, "RDS10", "The stage is configured with deletion_protection=false: it may be destroyed"
-            )
-
-
-def _accept(construct: IConstruct, rule: str, reason: str) -> None:
-    Validations.of(construct).acknowledge(Acknowledgment(id=f"AwsSolutions-{rule}", reason=reason))

@@ -35,6 +35,7 @@ class NetworkStack(cdk.Stack):
             cidr=str(config.network.cidr),
             zones=config.network.zones,
             nat_gateways=config.network.nat_gateways,
+            reserve_concurrency=config.app.reserved_concurrency is not None,
             log_settings=log_settings(config, self.log_key),
         )
         self.security_groups = SecurityGroups(

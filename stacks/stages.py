@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from types import NoneType
-from typing import get_args, get_origin
+from typing import cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -20,6 +21,20 @@ class ConfigError(ValueError):
 def settings() -> dict[str, FieldInfo]:
     """Every setting by its dotted key, in the order of the model; README's table is generated from it."""
     return {key: field for key, field in _walk(StageConfig) if key != "stage"}
+
+
+def values(config: StageConfig) -> dict[str, object]:
+    """The value of every setting by its dotted key."""
+    return {key: reduce(getattr, key.split("."), cast(object, config)) for key in settings()}
+
+
+def shown(value: object) -> str:
+    """A value as it is written on the command line."""
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def load(stage: str, overrides: Mapping[str, str] | None = None) -> StageConfig:

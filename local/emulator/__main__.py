@@ -9,7 +9,7 @@ from typing import Any
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from local.emulator import network, secrets, serving
+from local.emulator import network, protection, secrets, serving
 from local.emulator.engines import EngineHandlers
 from local.emulator.ministack import app as ministack
 from local.emulator.ministack import persistence
@@ -30,7 +30,7 @@ async def _serve_with_saving(scope: Any, receive: Callable[..., Any], send: Call
 def main() -> None:
     """Registers the handlers and serves on loopback until asked to end."""
     os.umask(0o077)  # the state that it writes holds every secret of the deployment
-    for module in (network, secrets, serving):
+    for module in (network, protection, secrets, serving):
         module.register()
     certificates = ensure_certificates(Path(os.environ["LOCAL_CERTIFICATES"]))
     EngineHandlers(Path(os.environ["LOCAL_ENGINES"]), certificates).register()

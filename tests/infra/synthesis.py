@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import aws_cdk as cdk
-from cdk_nag import AwsSolutionsChecks
 
 import app as cdk_app
+from audit import synthesis as audited
+from audit.findings import Finding
 
-STACKS = ("Network", "Data", "App")
-SETTINGS = {
-    "dev": {"web.allowed_cidrs": "203.0.113.0/24"},
-    "prod": {"certificate_arn": "arn:aws:acm:us-east-1:111122223333:certificate/11111111-2222-3333-4444-555555555555"},
-}
+STACKS = audited.STACKS
+SETTINGS = audited.NEEDED
 
 Template = dict[str, Any]
 
@@ -41,10 +39,9 @@ class Stage:
         properties: dict[str, Any] = found["Properties"]
         return properties
 
-    def findings(self) -> list[tuple[str, str]]:
-        """What AwsSolutions finds and nobody acknowledged: rule and construct path."""
-        report = AwsSolutionsChecks(self.app).validate_scope(self.app)
-        return [(v.rule_name, str(r.construct_path)) for v in report.violations for r in v.violating_resources]
+    def findings(self) -> list[Finding]:
+        """What the packs of cdk-nag find and the register does not accept."""
+        return nag_findings(self.app)
 
 
 def synthesize(stage: str, **settings: str) -> Stage:
@@ -55,7 +52,22 @@ def synthesize(stage: str, **settings: str) -> Stage:
 
 def synthesize_context(context: Mapping[str, object]) -> Stage:
     """What the app makes of a context, without bundling."""
-    app = cdk_app.build({**cdk_app.cdk_context(), "aws:cdk:bundling-stacks": [], **context})
+    app = build(context)
     assembly = app.synth()
     templates = {name: assembly.get_stack_artifact(name).template for name in STACKS}
     return Stage(str(context["stage"]), app, templates)
+
+
+def build(context: Mapping[str, object], *, acknowledged: bool = True) -> cdk.App:
+    """The app for a context, not yet synthesized."""
+    return cdk_app.build({**cdk_app.cdk_context(), "aws:cdk:bundling-stacks": [], **context}, acknowledged=acknowledged)
+
+
+def nag_findings(app: cdk.App) -> list[Finding]:
+    """What the packs of cdk-nag find in the constructs, without a synthesis."""
+    return [
+        Finding(violation.rule_name, str(resource.construct_path))
+        for pack in cdk_app.NAG_PACKS
+        for violation in pack(app).validate_scope(app).violations
+        for resource in violation.violating_resources
+    ]

@@ -9,7 +9,7 @@ LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
 
 
 def statements(stage: Stage, prefix: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = stage.properties("AWS::IAM::Policy", prefix)["PolicyDocument"]["Statement"]
+    found: list[dict[str, Any]] = stage.properties("AWS::IAM::ManagedPolicy", prefix)["PolicyDocument"]["Statement"]
     return found
 
 
@@ -109,7 +109,7 @@ def test_app_may_read_the_token_and_connect_as_one_user_and_no_more(stage: Stage
 def test_only_the_migration_may_read_the_master_password(stage: Stage) -> None:
     readers = [
         logical_id
-        for logical_id, policy in stage.resources("AWS::IAM::Policy").items()
+        for logical_id, policy in stage.resources("AWS::IAM::ManagedPolicy").items()
         if "MasterUserSecret" in str(policy["Properties"]["PolicyDocument"])
     ]
     assert len(readers) == 1

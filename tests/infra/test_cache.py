@@ -89,7 +89,7 @@ def test_prod_keeps_a_final_snapshot_and_dev_does_not(prod: Stage, dev: Stage) -
 
 
 def test_operators_may_describe_the_group_and_its_nodes_only(stage: Stage) -> None:
-    statements = stage.properties("AWS::IAM::ManagedPolicy")["PolicyDocument"]["Statement"]
+    statements = stage.properties("AWS::IAM::ManagedPolicy", "Operations")["PolicyDocument"]["Statement"]
     described = {s["Action"]: s["Resource"]["Fn::Join"][1] for s in statements}
     assert set(described) == {"elasticache:DescribeReplicationGroups", "elasticache:DescribeCacheClusters"}
     (cache_id,) = stage.resources(CACHE)

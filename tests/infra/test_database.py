@@ -62,7 +62,7 @@ def test_exported_logs_meet_a_group_that_is_already_there(stage: Stage) -> None:
     groups = {
         group["Properties"]["LogGroupName"]: logical_id
         for logical_id, group in stage.resources("AWS::Logs::LogGroup").items()
-        if "LogGroupName" in group["Properties"]
+        if logical_id.startswith("Database")
     }
     identifier = resource["Properties"]["DBInstanceIdentifier"]
     exports = resource["Properties"]["EnableCloudwatchLogsExports"]

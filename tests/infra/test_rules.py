@@ -1,28 +1,75 @@
-"""What an auditor runs against the templates."""
+"""What an auditor runs against the templates, and the register of what stands nevertheless."""
 
 import json
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
-from tests.infra.synthesis import Stage
+import pytest
+from pydantic import ValidationError
+
+import app as cdk_app
+from audit.findings import Finding, unused
+from stacks.exceptions import decisions
+from stacks.stages import load
+from tests.infra.synthesis import SETTINGS, Stage, build, nag_findings, synthesize
 
 ROOT = Path(__file__).parents[2]
+MOST_DECISIONS = 15
 
 
-def test_cdk_nag_finds_nothing_unexplained(stage: Stage) -> None:
+def test_no_pack_finds_anything_unexplained(stage: Stage) -> None:
     assert stage.findings() == []
 
 
-def test_every_acknowledgement_has_a_reason(stage: Stage) -> None:
-    acknowledged = [
-        rule
-        for template in stage.templates.values()
-        for resource in template["Resources"].values()
-        for rule in resource.get("Metadata", {}).get("cdk_nag", {}).get("rules_to_suppress", [])
-    ]
-    assert acknowledged
-    assert [rule["id"] for rule in acknowledged if len(rule["reason"]) < 30] == []
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_every_exception_from_the_packs_is_still_needed(stage: str) -> None:
+    app = build({"stage": stage, **SETTINGS[stage]}, acknowledged=False)
+    packs = tuple(pack(app).read_pack_name for pack in cdk_app.NAG_PACKS)
+    left_over = unused(decisions(), load(stage, SETTINGS[stage]), nag_findings(app))
+    assert [finding for finding in left_over if finding.rule.startswith(packs)] == []
+
+
+def test_an_exception_that_nothing_finds_any_more_is_named(prod: Stage) -> None:
+    config = load("prod", SETTINGS["prod"])
+    assert Finding("AwsSolutions-RDS11", "Data/Database/Resource/Resource") in set(unused(decisions(), config, []))
+
+
+def test_settings_decide_whether_an_exception_holds() -> None:
+    assert synthesize("prod", app__python="3.12", app__reserved_concurrency="none").findings() == []
+    (concurrency,) = (decision for decision in decisions() if decision.id == "accounts-with-little-quota")
+    assert not concurrency.accepts[0].holds(load("prod", SETTINGS["prod"]))
+
+
+def test_register_stays_short() -> None:
+    for_prod = [decision for decision in decisions() if any("prod" in entry.stages for entry in decision.accepts)]
+    assert len(for_prod) <= MOST_DECISIONS
+
+
+def test_every_decision_is_reviewed_in_time() -> None:
+    assert [decision.id for decision in decisions() if decision.review <= date.today()] == []
+
+
+def test_every_decision_has_a_name_of_its_own() -> None:
+    names = [decision.id for decision in decisions()]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_a_decision_without_a_compensating_control_is_refused(tmp_path: Path) -> None:
+    register = tmp_path / "exceptions.yaml"
+    entry = {"id": "x", "reason": "because it was always like this", "review": "2099-01-01", "accepts": []}
+    register.write_text(json.dumps([entry]))
+    with pytest.raises(ValidationError, match="compensation"):
+        decisions(register)
+
+
+def test_templates_carry_the_reasons_for_auditors(prod: Stage) -> None:
+    (bucket,) = prod.resources("AWS::S3::Bucket").values()
+    (decision,) = (decision for decision in decisions() if decision.id == "bucket-of-access-logs")
+    accepted = {rule["id"]: rule["reason"] for rule in bucket["Metadata"]["cdk_nag"]["rules_to_suppress"]}
+    assert accepted["AwsSolutions-S1"] == decision.reason
+    assert bucket["Metadata"]["checkov"]["skip"] == [{"id": "CKV_AWS_18", "comment": decision.reason}]
 
 
 def test_cfn_lint_finds_nothing(stage: Stage, tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""What every pack finds in each stage, and what of it is wrong."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from audit.findings import Finding, accepted, unused
+from audit.linters import cfn_lint, cfn_lint_rules, checkov
+from audit.synthesis import NEEDED, rule_counts, synthesize
+from stacks.config import StageConfig
+from stacks.exceptions import Decision
+from stacks.stages import load
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one pack found in one stage, exceptions included. `rules` is how many it has."""
+
+    pack: str
+    rules: int
+    findings: frozenset[Finding]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What all packs found in one stage with these settings."""
+
+    config: StageConfig
+    results: tuple[Result, ...]
+
+    @property
+    def findings(self) -> frozenset[Finding]:
+        """Of all packs."""
+        return frozenset(finding for result in self.results for finding in result.findings)
+
+
+def audit(stage: str, settings: Mapping[str, str]) -> Audit:
+    """Run every pack over a stage with `settings` laid over its own."""
+    config = load(stage, {**NEEDED[stage], **settings})
+    with TemporaryDirectory() as directory:
+        audited = synthesize(stage, Path(directory), settings)
+        by_checkov, checkov_rules = checkov(audited)
+        results = [
+            Result(pack, rules, frozenset(audited.findings.get(pack, ()))) for pack, rules in rule_counts().items()
+        ]
+        results.append(Result("cfn-lint", cfn_lint_rules(audited.directory), frozenset(cfn_lint(audited))))
+        results.append(Result("checkov", checkov_rules, frozenset(by_checkov)))
+    return Audit(config, tuple(results))
+
+
+def other_settings(register: Sequence[Decision]) -> dict[str, dict[str, str]]:
+    """For each stage, the settings that some of what the register accepts needs to be found."""
+    return {
+        stage: {
+            key: values[0]
+            for decision in register
+            for entry in decision.accepts
+            if stage in entry.stages
+            for key, values in entry.settings.items()
+        }
+        for stage in NEEDED
+    }
+
+
+def table(audits: Sequence[Audit], register: Sequence[Decision]) -> Iterator[str]:
+    """One line a pack and stage."""
+    yield f"{'stage':6}{'pack':24}{'rules':>6}{'findings':>10}{'exceptions':>12}"
+    for audited in audits:
+        for result in audited.results:
+            excepted = sum(accepted(finding, audited.config, register) for finding in result.findings)
+            left = len(result.findings) - excepted
+            yield f"{audited.config.stage:6}{result.pack:24}{result.rules:6}{left:10}{excepted:12}"
+
+
+def problems(audits: Sequence[Audit], register: Sequence[Decision]) -> Iterator[str]:
+    """Every finding that no decision accepts, and everything accepted that no audit finds any more."""
+    for audited in audits:
+        for finding in sorted(audited.findings):
+            if not accepted(finding, audited.config, register):
+                yield f"{audited.config.stage}: {finding.rule} at {finding.construct}"
+        for finding in unused(register, audited.config, audited.findings):
+            yield f"{audited.config.stage}: nothing finds {finding.rule} at {finding.construct} any more: unregister it"

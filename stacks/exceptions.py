@@ -1,0 +1,104 @@
+"""The exceptions from the rule packs: docs/exceptions.yaml is their one source, for the code and for auditors alike.
+
+Constructs acknowledge nothing themselves. Whoever uses one in another app decides there what to accept, and finds what
+was decided here, and why, in the register.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import aws_cdk as cdk
+import yaml
+from constructs import IConstruct
+from pydantic import BaseModel, ConfigDict, Field
+
+from stacks.config import StageConfig
+from stacks.stages import shown, values
+
+REGISTER = Path(__file__).parents[1] / "docs" / "exceptions.yaml"
+_CFN_LINT_RULE = re.compile(r"[EWI]\d{4}")
+
+Prose = Annotated[str, Field(min_length=30)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Accepted(_Entry):
+    """Findings that one decision accepts: each of the rules on each of the constructs.
+
+    :param rules: ids as the tool prints them
+    :param constructs: paths of resources in the construct tree; ``*`` stands for a part of an id
+    :param stages: where they are accepted. Default: in every stage
+    :param settings: they are accepted only while each of these settings has one of the values given. Default: always
+    """
+
+    rules: tuple[str, ...] = Field(min_length=1)
+    constructs: tuple[str, ...] = Field(min_length=1)
+    stages: tuple[Literal["dev", "prod"], ...] = ("dev", "prod")
+    settings: Mapping[str, tuple[str, ...]] = {}
+
+    def holds(self, config: StageConfig) -> bool:
+        """Whether the findings are accepted in a stage with these settings."""
+        texts = {key: shown(value) for key, value in values(config).items()}
+        return config.stage in self.stages and all(texts[key] in allowed for key, allowed in self.settings.items())
+
+
+class Decision(_Entry):
+    """One decision of a reviewer.
+
+    :param reason: why the rule does not fit
+    :param compensation: what protects instead
+    :param review: when to decide anew; a test fails from that day on
+    """
+
+    id: str
+    reason: Prose
+    compensation: Prose
+    review: date
+    accepts: tuple[Accepted, ...] = Field(min_length=1)
+
+
+def decisions(register: Path = REGISTER) -> tuple[Decision, ...]:
+    """Every decision of the register.
+
+    :raises pydantic.ValidationError: for an entry that lacks something or has something unknown
+    """
+    return tuple(Decision.model_validate(entry) for entry in yaml.safe_load(register.read_text()))
+
+
+def acknowledge(app: cdk.App, config: StageConfig) -> None:
+    """Tell every tool what the register accepts for a stage, on the resources themselves."""
+    for decision in decisions():
+        for accepted in decision.accepts:
+            for path in accepted.constructs if accepted.holds(config) else ():
+                for construct in _matching(app, path.split("/")):
+                    _acknowledge(construct, accepted.rules, decision.reason)
+
+
+def _matching(root: IConstruct, ids: list[str]) -> Iterator[IConstruct]:
+    if not ids:
+        yield root
+        return
+    for child in root.node.children:
+        if fnmatchcase(child.node.id, ids[0]):
+            yield from _matching(child, ids[1:])
+
+
+def _acknowledge(construct: IConstruct, rules: tuple[str, ...], reason: str) -> None:
+    if not cdk.CfnResource.is_cfn_resource(construct):
+        raise TypeError(f"docs/exceptions.yaml: {construct.node.path} is no resource")
+    resource = cast(cdk.CfnResource, construct)
+    for rule in rules:
+        if rule.startswith("CKV"):
+            skipped = (resource.get_metadata("checkov") or {"skip": []})["skip"]
+            resource.add_metadata("checkov", {"skip": [*skipped, {"id": rule, "comment": reason}]})
+        elif _CFN_LINT_RULE.fullmatch(rule):
+            resource.add_metadata("cfn-lint", {"config": {"ignore_checks": [rule]}})
+        elif not rule.startswith("SecurityHub-"):  # Security Hub reads no template; audit/security_hub.py does
+            cdk.Validations.of(resource).acknowledge(cdk.Acknowledgment(id=rule, reason=reason))

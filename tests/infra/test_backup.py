@@ -1,0 +1,32 @@
+"""The backup plan of the database."""
+
+from tests.infra.synthesis import Stage, synthesize
+
+PLAN = "AWS::Backup::BackupPlan"
+VAULT = "AWS::Backup::BackupVault"
+
+
+def test_prod_keeps_a_daily_backup_for_five_weeks_in_an_encrypted_vault(prod: Stage) -> None:
+    (rule,) = prod.properties(PLAN)["BackupPlan"]["BackupPlanRule"]
+    (vault_id,) = prod.resources(VAULT)
+    assert (rule["ScheduleExpression"], rule["Lifecycle"]) == ("cron(0 1 * * ? *)", {"DeleteAfterDays": 35})
+    assert rule["TargetBackupVault"] == {"Fn::GetAtt": [vault_id, "BackupVaultName"]}
+    assert "DatabaseKey" in str(prod.properties(VAULT)["EncryptionKeyArn"])
+    assert prod.resources(VAULT)[vault_id]["DeletionPolicy"] == "Retain"
+
+
+def test_it_covers_the_database(prod: Stage) -> None:
+    (database_id,) = prod.resources("AWS::RDS::DBInstance")
+    selected = prod.properties("AWS::Backup::BackupSelection")["BackupSelection"]["Resources"]
+    assert [{"Ref": database_id} in arn["Fn::Join"][1] for arn in selected] == [True]
+
+
+def test_dev_has_no_plan(dev: Stage) -> None:
+    assert dev.resources(PLAN) == {}
+
+
+def test_vault_and_retention_are_settings() -> None:
+    stage = synthesize("prod", backup__vault_name="central-locked", backup__retention_days="365")
+    (rule,) = stage.properties(PLAN)["BackupPlan"]["BackupPlanRule"]
+    assert (rule["TargetBackupVault"], rule["Lifecycle"]) == ("central-locked", {"DeleteAfterDays": 365})
+    assert stage.resources(VAULT) == {}
