@@ -14,9 +14,9 @@ READY := .venv/ready node_modules/.package-lock.json
 CODE  := app.py stacks constructs_lib lambda_src local audit docs tests benchmarks
 AUDIT := $(READY) .venv-checkov/ready
 
-.PHONY: help up test check lint types contracts unit snapshot docs audit synth diff deploy destroy lock clean
+.PHONY: help up test check lint types contracts unit snapshot docs audit audit-mutants synth diff deploy destroy lock clean
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 up: $(READY) ## deploy the dev stage on this machine and serve it on http://localhost:$PORT (WORKERS=2)
 	@exec python -m local.up
@@ -24,7 +24,7 @@ up: $(READY) ## deploy the dev stage on this machine and serve it on http://loca
 test: $(READY) ## everything that CI runs
 	@$(MAKE) --no-print-directory check
 	pytest -q tests
-	@$(MAKE) --no-print-directory audit
+	@$(MAKE) --no-print-directory audit audit-mutants
 
 check: $(READY) lint types contracts unit ## lint, types, import contracts and unit tests, in under a minute
 
@@ -49,6 +49,9 @@ docs: $(READY) ## write the generated parts of the README anew
 
 audit: $(AUDIT) ## every rule pack over both stages, as one table
 	@python -m audit
+
+audit-mutants: $(AUDIT) ## one mistake at a time in prod: each must be caught by its rule
+	@python -m audit.mutants
 
 synth diff: $(READY) ## what CDK would deploy: make synth STAGE=prod SETTINGS="-c certificate_arn=..."
 	npx cdk $@ --all -c stage=$(STAGE) $(SETTINGS)

@@ -77,17 +77,16 @@ def acknowledge(app: cdk.App, config: StageConfig) -> None:
     for decision in decisions():
         for accepted in decision.accepts:
             for path in accepted.constructs if accepted.holds(config) else ():
-                for construct in _matching(app, path.split("/")):
+                for construct in matching(app, path):
                     _acknowledge(construct, accepted.rules, decision.reason)
 
 
-def _matching(root: IConstruct, ids: list[str]) -> Iterator[IConstruct]:
-    if not ids:
-        yield root
-        return
+def matching(root: IConstruct, path: str) -> Iterator[IConstruct]:
+    """The constructs below `root` at a path, in which ``*`` stands for a part of an id."""
+    name, _, rest = path.partition("/")
     for child in root.node.children:
-        if fnmatchcase(child.node.id, ids[0]):
-            yield from _matching(child, ids[1:])
+        if fnmatchcase(child.node.id, name):
+            yield from matching(child, rest) if rest else [child]
 
 
 def _acknowledge(construct: IConstruct, rules: tuple[str, ...], reason: str) -> None:

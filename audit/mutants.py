@@ -1,0 +1,235 @@
+"""`make audit-mutants`: one mistake at a time in the prod stage, each of which the audit must call by its name.
+
+A mutant is made in the constructs, with everything of the register accepted, so that only the mistake can be found.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import aws_cdk as cdk
+
+from audit.synthesis import quiet, synthesize
+from stacks.exceptions import matching
+
+CACHE = "Data/Cache/Resource"
+DATABASE = "Data/Database/Resource/Resource"
+FUNCTION = "App/Service/Function/Resource/Resource"
+BUCKET = "App/WebEntry/AccessLogs/Resource"
+LISTENER = "App/WebEntry/Resource/Listener/Resource"
+BALANCER = "App/WebEntry/Resource"
+CACHE_GROUP = "Network/SecurityGroups/CacheSG/Resource"
+ROLE_POLICY = "App/Service/Function/Role/Policy/Resource"
+ANYWHERE = "0.0.0.0/0"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mistake: what it is, the rule that must find it, the construct and what is done to it."""
+
+    mistake: str
+    rule: str
+    construct: str
+    change: Callable[[Any], None]
+
+    def apply(self, app: cdk.App) -> None:
+        """Make the mistake."""
+        (construct,) = matching(app, self.construct)
+        self.change(construct)
+
+
+def _mutant(mistake: str, rule: str, construct: str, **attributes: Any) -> Mutant:
+    def change(resource: Any) -> None:
+        for name, value in attributes.items():
+            setattr(resource, name, value)
+
+    return Mutant(mistake, rule, construct, change)
+
+
+def _balancer(mistake: str, rule: str, attribute: str, value: str) -> Mutant:
+    return Mutant(mistake, rule, BALANCER, lambda balancer: balancer.set_attribute(attribute, value))
+
+
+def _ingress(port: int, **peer: str) -> list[dict[str, Any]]:
+    return [{"ipProtocol": "tcp", "fromPort": port, "toPort": port, "description": "a mistake", **peer}]
+
+
+def _allowing(action: str, resource: str) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}]}
+
+
+MUTANTS = (
+    _mutant("the cache is not encrypted", "CACHE_NOT_ENCRYPTED", CACHE, at_rest_encryption_enabled=False),
+    _mutant("the cache uses a key of AWS", "CACHE_NOT_ENCRYPTED", CACHE, kms_key_id=None),
+    _mutant("the cache speaks plain text", "AwsSolutions-AEC3", CACHE, transit_encryption_enabled=False),
+    _mutant("the cache also speaks plain text", "CACHE_WITHOUT_TLS", CACHE, transit_encryption_mode="preferred"),
+    _mutant("the cache asks for no token", "CACHE_WITHOUT_CREDENTIALS", CACHE, auth_token=None),
+    _mutant("the cache has no second zone", "AwsSolutions-AEC4", CACHE, multi_az_enabled=False),
+    _mutant(
+        "the cache keeps one snapshot",
+        "NIST.800.53.R5-ElastiCacheRedisClusterAutomaticBackup",
+        CACHE,
+        snapshot_retention_limit=1,
+    ),
+    _mutant(
+        "CacheSG admits addresses",
+        "ADDRESS_REACHES_MORE_THAN_THE_LISTENER",
+        CACHE_GROUP,
+        security_group_ingress=_ingress(6379, cidrIp="10.0.0.0/8"),
+    ),
+    _mutant(
+        "CacheSG admits everyone",
+        "AwsSolutions-EC23",
+        CACHE_GROUP,
+        security_group_ingress=_ingress(443, cidrIp=ANYWHERE),
+    ),
+    _mutant(
+        "SSH is open to everyone",
+        "NIST.800.53.R5-EC2RestrictedSSH",
+        "Network/SecurityGroups/AppSG/Resource",
+        security_group_ingress=_ingress(22, cidrIp=ANYWHERE),
+    ),
+    _mutant(
+        "the database admits addresses by a rule of its own",
+        "ADDRESS_IN_A_RULE_OF_ITS_OWN",
+        "Network/SecurityGroups/RDSSG/from *",
+        source_security_group_id=None,
+        cidr_ip="10.0.0.0/16",
+    ),
+    _mutant(
+        "the endpoint is open to the VPC",
+        "ENDPOINT_WITHOUT_GROUP",
+        "Network/Network/SecretsManager/Resource",
+        security_group_ids=[],
+    ),
+    _mutant("the database is not encrypted", "AwsSolutions-RDS2", DATABASE, storage_encrypted=False),
+    _mutant("the database is public", "NIST.800.53.R5-RDSInstancePublicAccess", DATABASE, publicly_accessible=True),
+    _mutant("the database can be deleted", "AwsSolutions-RDS10", DATABASE, deletion_protection=False),
+    _mutant("the database has one zone", "AwsSolutions-RDS3", DATABASE, multi_az=False),
+    _mutant(
+        "the database keeps its logs",
+        "HIPAA.Security-RDSLoggingEnabled[LogExport::postgresql]",
+        DATABASE,
+        enable_cloudwatch_logs_exports=[],
+    ),
+    _mutant(
+        "the database accepts plain text",
+        "DATABASE_WITHOUT_TLS",
+        "Data/Database/ParameterGroup/Resource",
+        parameters={"rds.force_ssl": "0"},
+    ),
+    _mutant(
+        "the app's role may read every secret",
+        "AwsSolutions-IAM5[Action::secretsmanager:*]",
+        ROLE_POLICY,
+        policy_document=_allowing("secretsmanager:*", "arn:aws:secretsmanager:*:*:secret:*"),
+    ),
+    _mutant("the app's role may do anything", "WILDCARD_ACTION", ROLE_POLICY, policy_document=_allowing("*", "*")),
+    _mutant("the listener takes old TLS", "LISTENER_TLS_POLICY", LISTENER, ssl_policy="ELBSecurityPolicy-2016-08"),
+    _mutant("the listener names no TLS policy", "LISTENER_TLS_POLICY", LISTENER, ssl_policy=None),
+    _mutant(
+        "the listener speaks HTTP",
+        "PCI.DSS.321-ELBv2ACMCertificateRequired",
+        LISTENER,
+        protocol="HTTP",
+        certificates=None,
+        ssl_policy=None,
+        port=80,
+    ),
+    _balancer(
+        "invalid headers reach the app",
+        "LOAD_BALANCER_KEEPS_INVALID_HEADERS",
+        "routing.http.drop_invalid_header_fields.enabled",
+        "false",
+    ),
+    _balancer(
+        "ambiguous requests reach the app",
+        "LOAD_BALANCER_PASSES_DESYNC",
+        "routing.http.desync_mitigation_mode",
+        "monitor",
+    ),
+    _balancer("the load balancer logs nothing", "AwsSolutions-ELB2", "access_logs.s3.enabled", "false"),
+    _mutant(
+        "the firewall protects something else",
+        "NIST.800.53.R5-ALBWAFEnabled",
+        "App/Firewall/Association",
+        resource_arn="arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/other/1",
+    ),
+    _mutant(
+        "the log bucket is public",
+        "PCI.DSS.321-S3BucketPublicReadProhibited",
+        BUCKET,
+        public_access_block_configuration=None,
+    ),
+    _mutant(
+        "the log bucket keeps no versions",
+        "NIST.800.53.R5-S3BucketVersioningEnabled",
+        BUCKET,
+        versioning_configuration=None,
+    ),
+    _mutant("a key never rotates", "AwsSolutions-KMS5", "Data/CacheKey/Resource", enable_key_rotation=False),
+    _mutant(
+        "a log is not encrypted",
+        "NIST.800.53.R5-CloudWatchLogGroupEncrypted",
+        "App/Service/Function/LogGroup/Resource",
+        kms_key_id=None,
+    ),
+    _mutant(
+        "a log is kept for ever",
+        "NIST.800.53.R5-CloudWatchLogGroupRetentionPeriod",
+        "App/Service/Function/LogGroup/Resource",
+        retention_in_days=None,
+    ),
+    _mutant("the function is outside the VPC", "PCI.DSS.321-LambdaInsideVPC", FUNCTION, vpc_config=None),
+    _mutant(
+        "anybody may invoke the function",
+        "FUNCTION_INVOKED_BY_ANYONE",
+        "App/Service/Function/Resource/LoadBalancer",
+        source_arn=None,
+    ),
+    _mutant(
+        "the backup plan leaves the database out",
+        "NIST.800.53.R5-RDSInBackupPlan",
+        "Data/DatabaseBackup/Plan/Database/Resource",
+        backup_selection={
+            "iamRoleArn": "arn:aws:iam::111122223333:role/backup",
+            "selectionName": "Nothing",
+            "resources": [],
+        },
+    ),
+)
+
+
+def rules_that_find(number: int) -> frozenset[str]:
+    """The rules that find something in one of `MUTANTS`."""
+    with TemporaryDirectory() as directory:
+        audited = synthesize("prod", Path(directory), acknowledged=True, change=MUTANTS[number].apply)
+    return frozenset(finding.rule for findings in audited.findings.values() for finding in findings)
+
+
+def _lines(found: Iterator[tuple[Mutant, frozenset[str]]]) -> Iterator[str]:
+    for mutant, rules in found:
+        verdict = (
+            f"caught by {mutant.rule}"
+            if mutant.rule in rules
+            else f"MISSED; found: {', '.join(sorted(rules)) or 'nothing'}"
+        )
+        yield f"{mutant.mistake:52}{verdict}"
+
+
+def main() -> None:
+    """Print one line a mutant."""
+    # The validator keeps its memory until the process ends, so that no process makes many of them.
+    with get_context("spawn").Pool(2, initializer=quiet, maxtasksperchild=4) as processes:
+        found = list(zip(MUTANTS, processes.imap(rules_that_find, range(len(MUTANTS))), strict=True))
+    missed = [mutant for mutant, rules in found if mutant.rule not in rules]
+    sys.stdout.write("\n".join([*_lines(iter(found)), f"{len(found) - len(missed)} of {len(found)} caught", ""]))
+    sys.exit(bool(missed))
+
+
+if __name__ == "__main__":
+    main()
