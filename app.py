@@ -26,6 +26,8 @@ from stacks.stages import DEFAULT_STAGE, ConfigError, load
 ROOT = Path(__file__).parent
 CDK_JSON = ROOT / "cdk.json"
 OWN_RULES = ROOT / "stacks" / "rules.guard"
+PERMISSIONS_BOUNDARY = "@aws-cdk/core:permissionsBoundary"
+QUALIFIER = "@aws-cdk/core:bootstrapQualifier"
 NAG_PACKS = (AwsSolutionsChecks, NIST80053R5Checks, HIPAASecurityChecks, PCIDSS321Checks, ServerlessChecks)
 
 
@@ -44,6 +46,10 @@ def build(
     overrides = _settings(app.node.get_all_context())
     config = load(overrides.pop("stage", DEFAULT_STAGE), overrides)
     env = cdk.Environment(account=config.account, region=config.region)
+    if config.permissions_boundary:
+        app.node.set_context(PERMISSIONS_BOUNDARY, {"name": config.permissions_boundary})
+    if config.bootstrap_qualifier:
+        app.node.set_context(QUALIFIER, config.bootstrap_qualifier)
     network = NetworkStack(app, "Network", config=config, env=env)
     data = DataStack(app, "Data", config=config, env=env, network=network)
     AppStack(app, "App", config=config, env=env, network=network, data=data)

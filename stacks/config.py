@@ -169,6 +169,14 @@ class StageConfig(Settings):
         description="instead of certificate_arn: name to make a certificate and a DNS record for; needs hosted_zone_id",
     )
     hosted_zone_id: str | None = Field(None, pattern=r"^Z[A-Z0-9]+$", description="Route 53 zone of domain_name")
+    permissions_boundary: str | None = Field(
+        None,
+        pattern=r"^[\w+=,.@/-]{1,128}$",
+        description="name of a managed policy that bounds every role; none: no bound",
+    )
+    bootstrap_qualifier: str | None = Field(
+        None, pattern=r"^[a-z0-9]{1,10}$", description="qualifier of the account's CDK bootstrap stack; none: CDK's own"
+    )
     deletion_protection: bool = Field(
         description="deletion and termination protection; final snapshots; keys and logs outlive the stacks"
     )

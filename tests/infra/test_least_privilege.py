@@ -1,0 +1,69 @@
+"""What the roles may do and who may assume them: reviewed statement by statement, and bounded by rules."""
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from stacks.stages import ConfigError
+from tests.infra.iam_statements import Statement, statements
+from tests.infra.synthesis import Stage, synthesize
+from tests.infra.test_golden_templates import GoldenTemplate
+
+KEY = "AWS::KMS::Key"
+ROOT = "arn:<AWS::Partition>:iam::<AWS::AccountId>:root"
+
+
+def allowed(stage: Stage) -> list[Statement]:
+    return [statement for statement in statements(stage) if statement["Effect"] == "Allow"]
+
+
+@pytest.mark.filterwarnings("ignore:.*Can not relate snapshot location")  # it lies next to the templates
+def test_every_statement_is_the_reviewed_one(prod: Stage, snapshot: SnapshotAssertion) -> None:
+    assert statements(prod) == snapshot(name="prod/iam-statements", extension_class=GoldenTemplate)
+
+
+def test_every_action_is_named(stage: Stage) -> None:
+    with_wildcard = [s for s in allowed(stage) if "*" in str(s["Action"])]
+    assert [s for s in with_wildcard if s["type"] != KEY] == []  # a key's policy is bounded by the next test
+
+
+def test_only_the_account_itself_may_do_everything_with_a_key(stage: Stage) -> None:
+    everything = [s for s in allowed(stage) if "kms:*" in s["Action"]]
+    assert len(everything) == len(stage.resources(KEY))
+    assert [s["Principal"] for s in everything] == [{"AWS": [ROOT]}] * len(everything)
+    others = [s for s in allowed(stage) if s["type"] == KEY and s not in everything]
+    assert [s["in"] for s in others if "Condition" not in s] == []
+
+
+def test_every_wildcard_resource_is_registered(stage: Stage) -> None:
+    for statement in allowed(stage):
+        if "*" in statement.get("Resource", []) and statement["type"] != KEY:  # a key's policy is about that key
+            stack, _, logical_id = statement["in"].partition("/")
+            metadata = stage.templates[stack]["Resources"][logical_id]["Metadata"]
+            assert "AwsSolutions-IAM5[Resource::*]" in [rule["id"] for rule in metadata["cdk_nag"]["rules_to_suppress"]]
+
+
+def test_no_policy_allows_everyone(stage: Stage) -> None:
+    assert [s for s in allowed(stage) if "*" in str(s.get("Principal", ""))] == []
+
+
+def test_roles_are_assumed_by_one_service_each(stage: Stage) -> None:
+    trust = [s["Principal"] for s in statements(stage) if "sts:AssumeRole" in s["Action"]]
+    assert len(trust) == len(stage.resources("AWS::IAM::Role"))
+    assert all(list(principal) == ["Service"] and len(principal["Service"]) == 1 for principal in trust)
+
+
+def test_a_boundary_bounds_every_role() -> None:
+    roles = synthesize("prod", permissions_boundary="developers").resources("AWS::IAM::Role").values()
+    assert len(roles) == 7
+    assert all("policy/developers" in str(role["Properties"]["PermissionsBoundary"]) for role in roles)
+
+
+def test_qualifier_leads_to_another_bootstrap_stack() -> None:
+    text = str(synthesize("prod", bootstrap_qualifier="shop").templates)
+    assert "/cdk-bootstrap/shop/version" in text
+    assert "hnb659fds" not in text
+
+
+def test_a_qualifier_that_cdk_refuses_is_refused() -> None:
+    with pytest.raises(ConfigError, match="bootstrap_qualifier=Shop!"):
+        synthesize("prod", bootstrap_qualifier="Shop!")
