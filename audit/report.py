@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from audit import security_hub
 from audit.findings import Finding, accepted, unused
 from audit.linters import cfn_lint, cfn_lint_rules, checkov
 from audit.synthesis import NEEDED, rule_counts, synthesize
@@ -46,6 +47,9 @@ def audit(stage: str, settings: Mapping[str, str]) -> Audit:
         ]
         results.append(Result("cfn-lint", cfn_lint_rules(audited.directory), frozenset(cfn_lint(audited))))
         results.append(Result("checkov", checkov_rules, frozenset(by_checkov)))
+        if stage == "prod":  # the standard is for what must not be lost
+            by_control = frozenset(security_hub.findings(audited.templates))
+            results.append(Result("Security Hub FSBP", len(security_hub.CONTROLS), by_control))
     return Audit(config, tuple(results))
 
 

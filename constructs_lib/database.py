@@ -16,7 +16,7 @@ from constructs_lib.log_groups import LogSettings
 from constructs_lib.secret_access import grant_secret_read
 
 LOG_EXPORTS = {"PostgresqlLogGroup": "postgresql", "UpgradeLogGroup": "upgrade"}
-MASTER_USERNAME = "postgres"
+MASTER_USERNAME = "database_admin"  # not the one that every attacker tries first
 Insights = Literal["off", "standard", "advanced"]
 _INSIGHTS_MODE = {
     "off": None,

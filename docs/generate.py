@@ -1,6 +1,6 @@
 """Writes the generated parts of the README: the settings table from the settings, the picture from the prod templates.
 
-`make docs` runs it; a test fails when the README differs from what it would write.
+It also writes docs/security-hub.md. `make docs` runs it; a test fails when a page differs from what it would write.
 """
 
 import re
@@ -11,11 +11,14 @@ import aws_cdk as cdk
 from aws_cdk.assertions import Template
 
 from app import build, cdk_context
+from audit.security_hub import CONTROLS, NOT_APPLICABLE
 from docs.picture import Templates, picture
 from stacks.config import STAGES
+from stacks.exceptions import decisions
 from stacks.stages import settings
 
 README = Path(__file__).parents[1] / "README.md"
+SECURITY_HUB = Path(__file__).with_name("security-hub.md")
 
 
 def generated(readme: str, templates: Templates) -> str:
@@ -31,6 +34,32 @@ def settings_table() -> Iterator[str]:
     for key, field in settings().items():
         values = [values.get(key, None if field.is_required() else field.default) for values in STAGES.values()]
         yield f"| `{key}` | {' | '.join(map(_shown, values))} | {field.description} |"
+
+
+def security_hub_page() -> str:
+    """Every control of Security Hub that was looked at, and how the prod stage stands to it."""
+    registered = {rule: d.id for d in decisions() for entry in d.accepts for rule in entry.rules}
+    rows = [
+        (
+            control.id,
+            control.asks,
+            f"exception: {name}" if (name := registered.get(f"SecurityHub-{control.id}")) else "passes",
+        )
+        for control in CONTROLS
+    ]
+    rows += [(control, "", f"not applicable: {reason}") for control, reason in NOT_APPLICABLE.items()]
+    return "\n".join(
+        [_SECURITY_HUB_HEAD, *(f"| {control} | {asks} | {stands} |" for control, asks, stands in rows), ""]
+    )
+
+
+_SECURITY_HUB_HEAD = """# AWS Foundational Security Best Practices
+
+Written by `make docs` from [audit/security_hub.py](../audit/security_hub.py), which a test runs against the prod
+templates, and from the [register of exceptions](exceptions.yaml).
+
+| control | asks for | prod |
+|---|---|---|"""
 
 
 def _shown(value: object) -> str:
@@ -50,11 +79,12 @@ def _between(text: str, name: str, content: str) -> str:
 
 
 def main() -> None:
-    """Synthesize prod and write the README anew."""
+    """Synthesize prod and write the README and the page about Security Hub anew."""
     certificate = {"stage": "prod", "certificate_arn": "arn:aws:acm:eu-west-1:111122223333:certificate/readme"}
     app = build({**cdk_context(), **certificate, "aws:cdk:bundling-stacks": []})
     stacks = [stack for stack in app.node.children if isinstance(stack, cdk.Stack)]
     templates = {stack.node.id: Template.from_stack(stack).to_json() for stack in stacks}
+    SECURITY_HUB.write_text(security_hub_page())
     README.write_text(generated(README.read_text(), templates))
 
 
