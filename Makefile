@@ -12,9 +12,9 @@ export PYTHONDONTWRITEBYTECODE :=
 
 READY := .venv/ready node_modules/.package-lock.json
 CODE  := app.py stacks constructs_lib lambda_src local audit docs tests benchmarks
-AUDIT := $(READY) .venv-checkov/ready
+AUDIT := $(READY) .venv-audit/ready
 
-.PHONY: help up test check lint types contracts unit snapshot docs audit audit-mutants synth diff deploy destroy lock clean
+.PHONY: help up test check lint types contracts unit snapshot docs audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -24,7 +24,7 @@ up: $(READY) ## deploy the dev stage on this machine and serve it on http://loca
 test: $(READY) ## everything that CI runs
 	@$(MAKE) --no-print-directory check
 	pytest -q tests
-	@$(MAKE) --no-print-directory audit audit-mutants
+	@$(MAKE) --no-print-directory audit audit-mutants audit-secrets
 
 check: $(READY) lint types contracts unit ## lint, types, import contracts and unit tests, in under a minute
 
@@ -50,6 +50,15 @@ docs: $(READY) ## write the generated parts of the README anew
 audit: $(AUDIT) ## every rule pack over both stages, as one table
 	@python -m audit
 
+audit-deps: $(AUDIT) ## known vulnerabilities of all that is pinned, where an advisory service is reachable
+	@python -m audit.dependencies
+
+audit-secrets: $(AUDIT) ## credentials among the files of the project; ruff finds passwords in the code
+	@python -m audit.secret_scan
+
+sbom: $(AUDIT) ## write bills of materials to .local/sbom
+	@python -m audit.sbom .local/sbom
+
 audit-mutants: $(AUDIT) ## one mistake at a time in prod: each must be caught by its rule
 	@python -m audit.mutants
 
@@ -73,7 +82,7 @@ lock: $(READY) ## pin every requirement anew, with hashes, from the .in files (U
 	$(COMPILE) $(UPGRADE) audit/requirements.in -o audit/requirements.txt
 
 clean: ## remove what `make up` and the set-up left: deployment, database, packages
-	rm -rf .local cdk.out node_modules .venv .venv-checkov .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .local cdk.out node_modules .venv .venv-audit .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # pip installs uv, pinned and checked like all else; uv does the rest in seconds.
 .venv/ready: requirements-dev.txt
@@ -88,11 +97,11 @@ clean: ## remove what `make up` and the set-up left: deployment, database, packa
 	@.venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python requirements-dev.txt
 	@touch $@
 
-# checkov alone is as large as all the rest.
-.venv-checkov/ready: audit/requirements.txt .venv/ready
-	@echo "setting up checkov"
-	@rm -f $@ && uv venv --quiet --allow-existing --python .venv/bin/python .venv-checkov
-	@uv pip sync --quiet --require-hashes --python .venv-checkov/bin/python audit/requirements.txt
+# Programs that only audits need; checkov alone is as large as all the rest.
+.venv-audit/ready: audit/requirements.txt .venv/ready
+	@echo "setting up the auditors' programs"
+	@rm -f $@ && uv venv --quiet --allow-existing --python .venv/bin/python .venv-audit
+	@uv pip sync --quiet --require-hashes --python .venv-audit/bin/python audit/requirements.txt
 	@touch $@
 
 node_modules/.package-lock.json: package-lock.json .venv/ready

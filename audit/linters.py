@@ -14,7 +14,7 @@ from audit.synthesis import Audited
 
 _CFN_LINT = str(Path(sys.executable).with_name("cfn-lint"))
 # An environment of its own, which `make audit` sets up: it is as large as all of ours.
-_CHECKOV = Path(__file__).parents[1] / ".venv-checkov" / "bin" / "checkov"
+_CHECKOV = Path(__file__).parents[1] / ".venv-audit" / "bin" / "checkov"
 
 
 def cfn_lint(stage: Audited) -> set[Finding]:
