@@ -38,7 +38,7 @@ def build_app(settings: Settings, *, count: Callable[[Served], None] = lambda _s
 
 
 def connect_database(settings: Settings) -> psycopg.Connection[TupleRow]:
-    """A connection as the app's role: by password, else by IAM token. psycopg.OperationalError, DatabaseUnavailableError."""
+    """A connection as the app's role, by password or IAM token. OperationalError, DatabaseUnavailableError."""
     password = settings.database_password or iam_token(
         settings.database, user=settings.database_user, region=settings.region
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.storefront.conftest import OPERATOR
+from tests.storefront.deployment import OPERATOR
 
 Invoke = Callable[..., dict[str, Any]]
 

@@ -9,7 +9,7 @@ import httpx
 from local.engines import Postgres, Valkey
 from storefront.bootstrap import build_app
 from storefront.settings import Settings
-from tests.storefront.conftest import AUTH_SECRET, AUTH_TOKEN, OPERATOR
+from tests.storefront.deployment import AUTH_SECRET, AUTH_TOKEN, OPERATOR
 from tests.storefront.fake_secrets_manager import FakeSecretsManager
 
 CHAIR = {"name": "Chair", "price": 19.90}
