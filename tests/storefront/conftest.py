@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from wsgiref.types import WSGIApplication
 
 import httpx
 import pytest
@@ -16,7 +17,6 @@ import pytest
 from local.engines import Postgres, Valkey
 from local.tls import Certificates, ensure_certificates
 from storefront.bootstrap import build_app
-from storefront.http.application import App
 from storefront.settings import Settings
 from tests.storefront.deployment import (
     AUTH_SECRET,
@@ -84,11 +84,17 @@ def secrets_manager() -> Iterator[FakeSecretsManager]:
     fake.close()
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def environment(valkey: Valkey, postgres: Postgres, secrets_manager: FakeSecretsManager) -> Iterator[None]:
     """What the deployment sets for both functions."""
+    given = variables(
+        cache=valkey.endpoint,
+        database=postgres.endpoint,
+        ca_file=str(valkey.certificates.ca_file),
+        aws_url=secrets_manager.url,
+    )
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables(valkey, postgres, secrets_manager.url).items():
+        for name, value in given.items():
             patch.setenv(name, value)
         yield
 
@@ -106,13 +112,13 @@ def settings(migrated: dict[str, Any]) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def app(settings: Settings) -> App:
+def app(settings: Settings) -> WSGIApplication:
     """The app, as a WSGI server runs it."""
     return build_app(settings)
 
 
 @pytest.fixture
-def client(app: App, valkey: Valkey, postgres: Postgres) -> Iterator[httpx.Client]:
+def client(app: WSGIApplication, valkey: Valkey, postgres: Postgres) -> Iterator[httpx.Client]:
     """Talks HTTP to the app. Every answer is held against the OpenAPI document. Both engines run again afterwards."""
     hooks = {"response": [assert_documented]}
     transport = httpx.WSGITransport(app=app)
@@ -123,7 +129,7 @@ def client(app: App, valkey: Valkey, postgres: Postgres) -> Iterator[httpx.Clien
 
 
 @pytest.fixture(scope="session")
-def token(app: App) -> str:
+def token(app: WSGIApplication) -> str:
     """That of a session which no test ends."""
     with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://storefront") as anonymous:
         return str(anonymous.post("/sessions", json=OPERATOR).json()["token"])

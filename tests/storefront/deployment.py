@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 
 from functions.schema_migration.handler import handler
-from local.engines import Postgres, Valkey
+from local.engines import Postgres
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -15,8 +15,8 @@ ROLE_PASSWORD = "a-role-password"
 OPERATOR = {"username": "operator", "password": "an operator's pässword"}
 
 
-def variables(valkey: Valkey, postgres: Postgres, aws_url: str) -> dict[str, str]:
-    """The environment of both functions."""
+def variables(*, cache: str, database: str, ca_file: str, aws_url: str) -> dict[str, str]:
+    """The environment of both functions, given the endpoints."""
     return {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_DEFAULT_REGION": "eu-west-1",
@@ -24,15 +24,15 @@ def variables(valkey: Valkey, postgres: Postgres, aws_url: str) -> dict[str, str
         "AWS_REGION": "eu-west-1",
         "AWS_SECRET_ACCESS_KEY": "test",
         "ELASTICACHE_AUTH_SECRET_ARN": AUTH_SECRET,
-        "ELASTICACHE_ENDPOINT": valkey.endpoint,
+        "ELASTICACHE_ENDPOINT": cache,
         "OPERATOR_SECRET_ARN": OPERATOR_SECRET,
-        "PGSSLROOTCERT": str(postgres.certificates.ca_file),
+        "PGSSLROOTCERT": ca_file,
         "RDS_DB_NAME": "storefront",
-        "RDS_ENDPOINT": postgres.endpoint,
+        "RDS_ENDPOINT": database,
         "RDS_MASTER_SECRET_ARN": MASTER_SECRET,
         "RDS_PASSWORD": ROLE_PASSWORD,
         "RDS_USER": "storefront_app",
-        "SSL_CERT_FILE": str(valkey.certificates.ca_file),
+        "SSL_CERT_FILE": ca_file,
     }
 
 

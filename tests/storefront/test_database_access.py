@@ -11,6 +11,8 @@ from storefront.passwords import verify_password
 from tests.storefront.deployment import OPERATOR, OPERATOR_SECRET, ROLE_PASSWORD, Connection, connect, migrate
 from tests.storefront.fake_secrets_manager import FakeSecretsManager
 
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+
 
 def test_operator_keeps_the_password_it_has(
     database: str, postgres: Postgres, secrets_manager: FakeSecretsManager, monkeypatch: pytest.MonkeyPatch

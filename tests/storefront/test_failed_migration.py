@@ -10,6 +10,8 @@ from local.engines import Postgres
 from tests.storefront.deployment import MASTER_SECRET, connect, migrate
 from tests.storefront.fake_secrets_manager import FakeSecretsManager
 
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+
 
 def test_failure_leaves_the_database_as_it_was(
     database: str, postgres: Postgres, monkeypatch: pytest.MonkeyPatch

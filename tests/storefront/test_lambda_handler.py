@@ -8,6 +8,8 @@ import pytest
 
 from tests.storefront.deployment import OPERATOR
 
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+
 Invoke = Callable[..., dict[str, Any]]
 
 

@@ -10,6 +10,8 @@ import functions.schema_migration
 from local.engines import Postgres
 from tests.storefront.deployment import connect, migrate
 
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+
 VERSIONS = Path(functions.schema_migration.__file__).parent / "versions"
 
 

@@ -14,6 +14,8 @@ from storefront.services.sessions import LIFETIME, SessionService
 from storefront.settings import Settings
 from tests.storefront.deployment import OPERATOR
 
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+
 
 def test_login_gives_a_token_that_works_until_logout(client: httpx.Client) -> None:
     created = client.post("/sessions", json=OPERATOR)
