@@ -72,6 +72,12 @@ def test_valkey_starts_empty_on_the_same_endpoint_after_it_was_killed(valkey: Va
     assert redis_client(valkey).get("key") is None
 
 
+def test_no_handshake_is_lost_while_the_engine_is_dialled(valkey: Valkey) -> None:
+    for _ in range(200):
+        with redis_client(valkey) as client:
+            client.ping()
+
+
 def test_postgres_keeps_its_data_when_it_is_killed(postgres: Postgres) -> None:
     with connect(postgres) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
