@@ -13,7 +13,7 @@ from local.processes import spawn, stop
 _PROJECT = Path(__file__).parent.parent
 _CDK = _PROJECT / "node_modules" / ".bin" / "cdk"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_PROGRESS = re.compile(r"^(Bundling asset |.+: (deploying|destroying)\.\.\.|\s*[✅❌✨] +(?!Deployment|Total))")
+_PROGRESS = re.compile(r"^(Bundling asset |.+: (deploying|destroying)\.\.\.|\s*[✅❌]|✨  Synthesis)")
 
 
 class CdkError(LocalError):

