@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/lambda_src
 export PYTHONDONTWRITEBYTECODE :=
 
 READY := .venv/ready node_modules/.package-lock.json
-CODE  := app.py stacks constructs_lib lambda_src local audit docs tests benchmarks
+CODE  := app.py stacks constructs_lib lambda_src local audit docs tools tests benchmarks
 AUDIT := $(READY) .venv-audit/ready
 
 .PHONY: help up test check lint types contracts unit snapshot docs audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean

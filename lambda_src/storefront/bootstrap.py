@@ -1,6 +1,7 @@
 """The object graph of the app, built in one place."""
 
 from collections.abc import Callable
+from wsgiref.types import WSGIApplication
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -8,7 +9,7 @@ from psycopg.rows import TupleRow
 from cache_aside import CacheAside, Served
 from storefront.credentials import AuthToken, iam_token
 from storefront.database import Database
-from storefront.http.application import App, build
+from storefront.http.application import build
 from storefront.http.operations import Services
 from storefront.http.table import OPERATIONS
 from storefront.postgres import connect
@@ -19,7 +20,7 @@ from storefront.services.sessions import SessionService
 from storefront.settings import Settings
 
 
-def build_app(settings: Settings, *, count: Callable[[Served], None] = lambda _served: None) -> App:
+def build_app(settings: Settings, *, count: Callable[[Served], None] = lambda _served: None) -> WSGIApplication:
     """The WSGI app. Connects when a request first needs it. `count` is told how each product read was served."""
     cache = CacheAside.connect(
         settings.cache.host,
@@ -38,7 +39,7 @@ def build_app(settings: Settings, *, count: Callable[[Served], None] = lambda _s
 
 
 def connect_database(settings: Settings) -> psycopg.Connection[TupleRow]:
-    """A connection as the app's role: by password, else by IAM token. psycopg.OperationalError, DatabaseUnavailableError."""
+    """A connection as the app's role, by password or IAM token. OperationalError, DatabaseUnavailableError."""
     password = settings.database_password or iam_token(
         settings.database, user=settings.database_user, region=settings.region
     )

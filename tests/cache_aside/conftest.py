@@ -49,7 +49,7 @@ def valkey(
     engine.start()
 
 
-@pytest.fixture(params=["fake", "valkey"])
+@pytest.fixture(params=["fake", pytest.param("valkey", marks=pytest.mark.engines)])
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Each backend in turn."""
     if request.param == "fake":

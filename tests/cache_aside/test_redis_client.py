@@ -14,6 +14,8 @@ from local.engines import Valkey
 from tests.cache_aside.backends import ValkeyBackend
 from tests.cache_aside.conftest import AUTH_TOKEN, TEXT
 
+pytestmark = pytest.mark.engines
+
 Connect = Callable[[], redis.Redis]
 
 

@@ -1,5 +1,6 @@
 """Each Lambda bundle holds what its handler imports."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+
+from tests.storefront.deployment import variables
 
 LAMBDA_SRC = Path(__file__).parents[2] / "lambda_src"
 IN_THE_RUNTIME = {"boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3"}
@@ -27,7 +30,8 @@ exec(sys.argv[1])
 def run_without(refused: set[str], statement: str) -> None:
     """Fails when the statement does in an interpreter without these packages."""
     command = [sys.executable, "-c", CONFINED, statement, *refused]
-    done = subprocess.run(command, cwd=LAMBDA_SRC, capture_output=True, text=True, check=False)
+    environment = os.environ | variables(cache="cache", database="db", ca_file="ca.pem", aws_url="http://127.0.0.1:1")
+    done = subprocess.run(command, cwd=LAMBDA_SRC, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -2,14 +2,18 @@
 
 import io
 import logging
+from collections.abc import Callable
+from wsgiref.types import WSGIApplication
 
 import httpx
 import pytest
 
-from storefront.http.application import App, build
+from storefront.http.application import build
 from storefront.http.openapi import document
 from storefront.http.operations import Operation, Reply, Services
 from storefront.http.table import OPERATIONS
+
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
 
 @pytest.mark.parametrize(
@@ -30,7 +34,7 @@ def test_unknown_method_names_those_that_are_allowed(client: httpx.Client) -> No
 
 
 def test_unexpected_error_is_logged_and_tells_the_client_nothing(
-    app: App, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def fail(_services: Services, _call: object) -> Reply:
         raise RuntimeError("a secret detail")
@@ -46,6 +50,12 @@ def test_unexpected_error_is_logged_and_tells_the_client_nothing(
     assert answer.headers["content-type"] == "application/problem+json"
     assert "secret" not in answer.text
     assert "a secret detail" in caplog.text
+
+
+def test_headers_are_spelled_as_they_are_documented(client: httpx.Client) -> None:
+    names = [name.decode() for name, _ in client.get("/products/1").headers.raw]
+    assert {"Content-Length", "Content-Type", "ETag", "X-Cache"} <= set(names)
+    assert b"WWW-Authenticate" in [name for name, _ in client.get("/sessions/current").headers.raw]
 
 
 def test_document_names_every_operation_of_the_table_and_no_other(client: httpx.Client) -> None:
@@ -77,7 +87,7 @@ def test_price_is_described_as_it_is_checked() -> None:
     assert price == {"type": "number", "minimum": 0, "maximum": 99999999.99, "multipleOf": 0.01}
 
 
-def test_chunked_body_is_read_to_its_end(app: App, token: str, product: str) -> None:
+def test_chunked_body_is_read_to_its_end(app: WSGIApplication, token: str, product: str) -> None:
     body = b'{"name":"Chunked","price":1}'
     statuses: list[str] = []
     environ = {
@@ -96,9 +106,16 @@ def test_chunked_body_is_read_to_its_end(app: App, token: str, product: str) -> 
         "wsgi.errors": io.StringIO(),
     }
 
-    def start_response(status: str, _headers: list[tuple[str, str]], _error: object = None) -> None:
+    def start_response(status: str, _headers: list[tuple[str, str]], *_error: object) -> Callable[[bytes], object]:
         statuses.append(status)
+        return io.BytesIO().write
 
-    answer = b"".join(app(environ, start_response))  # type: ignore[arg-type]
+    answer = b"".join(app(environ, start_response))
     assert statuses == ["200 OK"]
     assert b"Chunked" in answer
+
+
+def test_headers_have_the_names_they_are_documented_by(client: httpx.Client) -> None:
+    answer = client.get("/products/42")
+
+    assert {b"X-Cache", b"ETag", b"Content-Type"} <= {name for name, _ in answer.headers.raw}

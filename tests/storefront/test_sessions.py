@@ -12,7 +12,9 @@ from storefront.repositories.sessions import SessionRepository
 from storefront.services.errors import NotLoggedInError
 from storefront.services.sessions import LIFETIME, SessionService
 from storefront.settings import Settings
-from tests.storefront.conftest import OPERATOR
+from tests.storefront.deployment import OPERATOR
+
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
 
 def test_login_gives_a_token_that_works_until_logout(client: httpx.Client) -> None:
