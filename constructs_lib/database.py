@@ -1,0 +1,197 @@
+"""RDS for PostgreSQL with the settings that `rds.DatabaseInstance` leaves to its poor defaults."""
+
+from typing import Literal
+
+import jsii
+from aws_cdk import (
+    Acknowledgment,
+    Duration,
+    Fn,
+    RemovalPolicy,
+    Validations,
+)
+from aws_cdk import (
+    aws_ec2 as ec2,
+)
+from aws_cdk import (
+    aws_iam as iam,
+)
+from aws_cdk import (
+    aws_kms as kms,
+)
+from aws_cdk import (
+    aws_rds as rds,
+)
+from aws_cdk import (
+    aws_secretsmanager as secretsmanager,
+)
+from constructs import Construct
+
+from constructs_lib.errors import PropError
+from constructs_lib.log_groups import LogSettings
+from constructs_lib.secret_access import grant_secret_read
+
+LOG_EXPORTS = {"PostgresqlLogGroup": "postgresql", "UpgradeLogGroup": "upgrade"}
+MASTER_USERNAME = "postgres"
+Insights = Literal["off", "standard", "advanced"]
+
+
+@jsii.implements(ec2.IConnectable)
+class Database(Construct):
+    """A PostgreSQL 18 instance and, if wanted, its standby. TLS is required and IAM users may connect.
+
+    RDS makes and keeps the master password; `grant_master_secret_read` is for the function that makes the roles.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        vpc: ec2.IVpc,
+        vpc_subnets: ec2.SubnetSelection,
+        security_group: ec2.ISecurityGroup,
+        instance_identifier: str,
+        instance_type: str,
+        database_name: str,
+        encryption_key: kms.IKey,
+        log_settings: LogSettings,
+        multi_az: bool = False,
+        allocated_storage_gib: int = 20,
+        max_allocated_storage_gib: int = 100,
+        backup_retention_days: int = 15,
+        backup_window: str | None = None,
+        maintenance_window: str | None = None,
+        insights: Insights = "off",
+        monitoring_interval_seconds: int = 60,
+        deletion_protection: bool = True,
+    ) -> None:
+        """
+        :param vpc: the network of the instance
+        :param vpc_subnets: its subnets, in two zones at least
+        :param security_group: decides who may connect; `connections` carries it
+        :param instance_identifier: its name, create-only; RDS derives the names of its log groups from it
+        :param instance_type: its class, such as ``db.r7g.large``
+        :param database_name: the database to create, create-only
+        :param encryption_key: encrypts storage, snapshots, insights and the master secret; create-only
+        :param log_settings: of the exported logs
+        :param multi_az: keep a standby in another zone. Default: False, none
+        :param allocated_storage_gib: storage at the start, GiB. Default: 20, the least that gp3 takes
+        :param max_allocated_storage_gib: where storage autoscaling stops, GiB. Default: 100
+        :param backup_retention_days: days of point-in-time recovery. Default: 15
+        :param backup_window: UTC ``hh:mm-hh:mm``. Default: AWS picks one
+        :param maintenance_window: UTC ``ddd:hh:mm-ddd:hh:mm``. Default: AWS picks one
+        :param insights: mode of Database Insights; "advanced" keeps 15 months. Default: off
+        :param monitoring_interval_seconds: seconds between the operating system's metrics. Default: 60
+        :param deletion_protection: refuse deletion, and keep a final snapshot and the automated backups if it is
+            deleted after all. Default: True; False deletes the data with the stack
+        :raises PropError: for insights on a class that has none
+        """
+        super().__init__(scope, construct_id)
+        _check_insights(insights, instance_type)
+        self._key = encryption_key
+        engine = rds.DatabaseInstanceEngine.postgres(version=rds.PostgresEngineVersion.VER_18)
+        self.instance = rds.DatabaseInstance(
+            self,
+            "Resource",
+            # The major version only: RDS upgrades minor ones, and a template with an older one would undo that.
+            engine=engine,
+            auto_minor_version_upgrade=True,
+            parameter_group=rds.ParameterGroup(
+                self, "ParameterGroup", engine=engine, parameters={"rds.force_ssl": "1"}
+            ),
+            ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1,
+            vpc=vpc,
+            vpc_subnets=vpc_subnets,
+            security_groups=[security_group],
+            publicly_accessible=False,
+            instance_identifier=instance_identifier,
+            instance_type=ec2.InstanceType(instance_type.removeprefix("db.")),
+            multi_az=multi_az,
+            database_name=database_name,
+            credentials=rds.Credentials.from_username(MASTER_USERNAME, encryption_key=encryption_key),
+            manage_master_user_password=True,
+            iam_authentication=True,
+            storage_type=rds.StorageType.GP3,
+            storage_encrypted=True,
+            storage_encryption_key=encryption_key,
+            allocated_storage=allocated_storage_gib,
+            max_allocated_storage=max_allocated_storage_gib,
+            backup_retention=Duration.days(backup_retention_days),
+            preferred_backup_window=backup_window,
+            preferred_maintenance_window=maintenance_window,
+            copy_tags_to_snapshot=True,
+            delete_automated_backups=not deletion_protection,
+            deletion_protection=deletion_protection,
+            removal_policy=RemovalPolicy.SNAPSHOT if deletion_protection else RemovalPolicy.DESTROY,
+            cloudwatch_logs_exports=list(LOG_EXPORTS.values()),
+            monitoring_interval=Duration.seconds(monitoring_interval_seconds),
+            **_insights_props(insights, encryption_key),
+        )
+        # RDS makes groups of these names itself, unencrypted and for ever, unless they are there first.
+        for construct_id, export in LOG_EXPORTS.items():
+            name = f"/aws/rds/instance/{instance_identifier}/{export}"
+            self.instance.node.add_dependency(log_settings.group(self, construct_id, name=name))
+        self.database_name = database_name
+        self._acknowledge()
+
+    @property
+    def connections(self) -> ec2.Connections:
+        """The database's group and port, for `app.connections.allow_to_default_port(database)`."""
+        return self.instance.connections
+
+    @property
+    def endpoint(self) -> str:
+        """``host:port``; after a failover the name leads to the former standby."""
+        return Fn.join(":", [self.instance.db_instance_endpoint_address, self.instance.db_instance_endpoint_port])
+
+    @property
+    def master_secret(self) -> secretsmanager.ISecret:
+        """The secret that RDS makes: JSON with ``username`` and ``password``."""
+        assert self.instance.secret is not None  # noqa: S101 - manage_master_user_password makes one
+        return self.instance.secret
+
+    def grant_connect(self, grantee: iam.IGrantable, user: str) -> iam.Grant:
+        """Allow connecting as the one database role `user` with an IAM token instead of a password."""
+        return self.instance.grant_connect(grantee, user)
+
+    def grant_master_secret_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow reading the master password, and its key for this secret only."""
+        return grant_secret_read(grantee, self.master_secret, self._key)
+
+    def _acknowledge(self) -> None:
+        Validations.of(self.instance).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions-RDS11",
+                reason="Another port hides nothing: the security group, TLS and credentials decide who connects",
+            )
+        )
+        Validations.of(self.instance.node.find_child("MonitoringRole")).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
+                "AmazonRDSEnhancedMonitoringRole]",
+                reason="The policy RDS documents for enhanced monitoring; it writes to the RDSOSMetrics log group only",
+            )
+        )
+
+
+def _insights_props(insights: Insights, key: kms.IKey) -> dict[str, object]:
+    if insights == "off":
+        return {}
+    advanced = insights == "advanced"
+    retention = rds.PerformanceInsightRetention.MONTHS_15 if advanced else rds.PerformanceInsightRetention.DEFAULT
+    return {
+        "database_insights_mode": rds.DatabaseInsightsMode.ADVANCED if advanced else rds.DatabaseInsightsMode.STANDARD,
+        "enable_performance_insights": True,
+        "performance_insight_retention": retention,
+        "performance_insight_encryption_key": key,
+    }
+
+
+def _check_insights(insights: Insights, instance_type: str) -> None:
+    family, size = instance_type.removeprefix("db.").split(".")
+    if insights != "off" and family in {"t2", "t3", "t4g"} and size in {"micro", "small"}:
+        raise PropError(
+            f"insights must be off on instance_type {instance_type}, got: {insights}. "
+            "Micro and small burstable classes have no Database Insights; allowed from db.t4g.medium on"
+        )

@@ -1,0 +1,91 @@
+"""The app tier as one Lambda function."""
+
+from collections.abc import Mapping
+
+from aws_cdk import (
+    Duration,
+)
+from aws_cdk import (
+    aws_ec2 as ec2,
+)
+from aws_cdk import (
+    aws_elasticloadbalancingv2 as elbv2,
+)
+from aws_cdk import (
+    aws_elasticloadbalancingv2_targets as targets,
+)
+from aws_cdk import (
+    aws_lambda as lambda_,
+)
+from constructs import Construct
+
+from constructs_lib.database import Database
+from constructs_lib.log_groups import LogSettings
+from constructs_lib.redis_replication_group import RedisReplicationGroup
+from constructs_lib.vpc_function import VpcFunction
+
+
+class LambdaService(Construct):
+    """A web app in front of one cache and one database, with exactly the rights to use them."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        code: lambda_.Code,
+        handler: str,
+        python: str,
+        architecture: lambda_.Architecture,
+        vpc: ec2.IVpc,
+        vpc_subnets: ec2.SubnetSelection,
+        security_group: ec2.ISecurityGroup,
+        cache: RedisReplicationGroup,
+        database: Database,
+        database_user: str,
+        log_settings: LogSettings,
+        memory_mib: int = 1024,
+        reserved_concurrency: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """
+        :param python: version of the runtime, the one that `code` was bundled for
+        :param security_group: must be allowed to reach cache, database and the Secrets Manager endpoint
+        :param database_user: the database role to connect as, by IAM token
+        :param memory_mib: MiB; the processor share follows it. Default: 1024
+        :param reserved_concurrency: most requests served at once, taken from the account's quota. Default: none
+        :param environment: variables besides those that name cache and database. Default: none
+        """
+        super().__init__(scope, construct_id)
+        service = VpcFunction(
+            self,
+            "Function",
+            description="The storefront",
+            code=code,
+            handler=handler,
+            python=python,
+            architecture=architecture,
+            vpc=vpc,
+            vpc_subnets=vpc_subnets,
+            security_group=security_group,
+            environment={
+                "ELASTICACHE_ENDPOINT": cache.primary_endpoint,
+                "ELASTICACHE_AUTH_SECRET_ARN": cache.auth_token.secret.secret_arn,
+                "RDS_ENDPOINT": database.endpoint,
+                "RDS_DB_NAME": database.database_name,
+                "RDS_USER": database_user,
+                **(environment or {}),
+            },
+            log_settings=log_settings,
+            memory_mib=memory_mib,
+            timeout=Duration.seconds(10),
+            reserved_concurrency=reserved_concurrency,
+        )
+        self.function = service.function
+        cache.grant_auth_token_read(service.role)
+        database.grant_connect(service.role, database_user)
+
+    @property
+    def target(self) -> elbv2.IApplicationLoadBalancerTarget:
+        """What a load balancer's listener sends requests to."""
+        return targets.LambdaTarget(self.function)

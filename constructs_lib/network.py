@@ -1,0 +1,70 @@
+"""The VPC: who can be reached from where, before any security group is asked."""
+
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+from constructs_lib.log_groups import LogSettings
+
+MOST_ZONES = 3
+
+
+class Network(Construct):
+    """Public subnets, private app subnets and isolated data subnets in every zone; flow logs; a closed default group.
+
+    Address ranges are laid out for three zones, so that adding one later moves no existing subnet.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        cidr: str,
+        zones: int,
+        log_settings: LogSettings,
+        nat_gateways: int = 0,
+    ) -> None:
+        """
+        :param cidr: address range of the VPC
+        :param zones: number of availability zones, at most 3; the stack's `availability_zones` names them
+        :param log_settings: of the flow logs
+        :param nat_gateways: gateways through which the app subnets reach the internet. Default: none, they reach only
+            the VPC and its endpoints
+        """
+        super().__init__(scope, construct_id)
+        app_subnets = ec2.SubnetType.PRIVATE_WITH_EGRESS if nat_gateways else ec2.SubnetType.PRIVATE_ISOLATED
+        self.vpc = ec2.Vpc(
+            self,
+            "Vpc",
+            ip_addresses=ec2.IpAddresses.cidr(cidr),
+            max_azs=zones,
+            reserved_azs=MOST_ZONES - zones,
+            nat_gateways=nat_gateways,
+            restrict_default_security_group=True,
+            subnet_configuration=[
+                ec2.SubnetConfiguration(
+                    name="Public", subnet_type=ec2.SubnetType.PUBLIC, cidr_mask=24, map_public_ip_on_launch=False
+                ),
+                ec2.SubnetConfiguration(name="App", subnet_type=app_subnets, cidr_mask=24),
+                ec2.SubnetConfiguration(name="Data", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=24),
+            ],
+        )
+        self.public_subnets = ec2.SubnetSelection(subnet_group_name="Public")
+        self.app_subnets = ec2.SubnetSelection(subnet_group_name="App")
+        self.data_subnets = ec2.SubnetSelection(subnet_group_name="Data")
+        flow_logs = log_settings.group(self, "FlowLogGroup")
+        self.vpc.add_flow_log("FlowLog", destination=ec2.FlowLogDestination.to_cloud_watch_logs(flow_logs))
+
+    def add_interface_endpoint(
+        self, construct_id: str, service: ec2.InterfaceVpcEndpointAwsService, *, security_group: ec2.ISecurityGroup
+    ) -> ec2.InterfaceVpcEndpoint:
+        """A private way to one AWS service from the app subnets; only `security_group` decides who may use it."""
+        return ec2.InterfaceVpcEndpoint(
+            self,
+            construct_id,
+            vpc=self.vpc,
+            service=service,
+            subnets=self.app_subnets,
+            security_groups=[security_group],
+            open=False,
+        )

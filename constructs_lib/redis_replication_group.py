@@ -1,0 +1,276 @@
+"""An L2 for `AWS::ElastiCache::ReplicationGroup`, which aws-cdk-lib offers only as an L1."""
+
+from dataclasses import dataclass
+
+import jsii
+from aws_cdk import (
+    Acknowledgment,
+    ArnFormat,
+    Aws,
+    Duration,
+    Fn,
+    RemovalPolicy,
+    Resource,
+    Stack,
+    Validations,
+)
+from aws_cdk import (
+    aws_cloudwatch as cloudwatch,
+)
+from aws_cdk import (
+    aws_ec2 as ec2,
+)
+from aws_cdk import (
+    aws_elasticache as elasticache,
+)
+from aws_cdk import (
+    aws_iam as iam,
+)
+from aws_cdk import (
+    aws_kms as kms,
+)
+from aws_cdk import (
+    aws_logs as logs,
+)
+from constructs import Construct
+
+from constructs_lib.auth_token import AuthToken
+from constructs_lib.errors import PropError
+from constructs_lib.log_groups import LogSettings
+
+PORT = 6379
+MOST_NODES = 6
+
+
+@dataclass(frozen=True)
+class CacheEngine:
+    """An engine, its version and the parameter group family that goes with it. They only ever change together."""
+
+    name: str
+    version: str
+    family: str
+
+
+REDIS_7_1 = CacheEngine("redis", "7.1", "redis7")
+VALKEY_8_2 = CacheEngine("valkey", "8.2", "valkey8")
+
+
+@jsii.implements(ec2.IConnectable)
+class RedisReplicationGroup(Resource):
+    """One primary and its replicas, without shards. TLS and an AUTH token are always required.
+
+    Changing a create-only property replaces the cache (CloudFormation schema): at-rest encryption and its key, the
+    subnet group, the port. So does going from AUTH to RBAC: see docs/decisions/auth-not-rbac.md.
+    Changing `nodes` and `multi_az` in one update fails: see docs/graduating-to-multi-az.md.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        vpc: ec2.IVpc,
+        vpc_subnets: ec2.SubnetSelection,
+        security_group: ec2.ISecurityGroup,
+        node_type: str,
+        auth_token: AuthToken,
+        encryption_key: kms.IKey,
+        log_settings: LogSettings,
+        engine: CacheEngine = REDIS_7_1,
+        nodes: int = 1,
+        multi_az: bool = False,
+        snapshot_retention_days: int = 0,
+        snapshot_window: str | None = None,
+        maintenance_window: str | None = None,
+        removal_policy: RemovalPolicy = RemovalPolicy.SNAPSHOT,
+    ) -> None:
+        """
+        :param vpc: the network of the nodes
+        :param vpc_subnets: the subnets of the nodes; create-only as a group, though its subnets may change
+        :param security_group: decides who may connect; `connections` carries it
+        :param node_type: size of every node, such as ``cache.r7g.large``
+        :param auth_token: the token clients must present
+        :param encryption_key: encrypts data at rest and snapshots; create-only
+        :param log_settings: of the slow log and the engine log
+        :param engine: engine, version and parameter group family. Default: Redis 7.1
+        :param nodes: the primary and its replicas, 1 to 6. Default: 1, no replica
+        :param multi_az: fail over by itself to a replica in another zone; needs 2 nodes. Default: False, a lost primary
+            is replaced, empty
+        :param snapshot_retention_days: days a daily snapshot is kept. Default: 0, no daily snapshots
+        :param snapshot_window: when the daily snapshot is taken, UTC ``hh:mm-hh:mm``. Default: AWS picks one
+        :param maintenance_window: when AWS may patch, UTC ``ddd:hh:mm-ddd:hh:mm``. Default: AWS picks one
+        :param removal_policy: what happens when the cache is deleted or replaced. Default: a final snapshot is kept
+        :raises PropError: for a number of nodes that AWS refuses
+        """
+        super().__init__(scope, construct_id)
+        _check(nodes, multi_az)
+        self.auth_token = auth_token
+        self.nodes = nodes
+        self._connections = ec2.Connections(security_groups=[security_group], default_port=ec2.Port.tcp(PORT))
+        subnets = elasticache.CfnSubnetGroup(
+            self,
+            "SubnetGroup",
+            description="Subnets of the cache nodes",
+            subnet_ids=vpc.select_subnets(
+                subnet_group_name=vpc_subnets.subnet_group_name, subnet_type=vpc_subnets.subnet_type
+            ).subnet_ids,
+        )
+        self._resource = elasticache.CfnReplicationGroup(
+            self,
+            "Resource",
+            replication_group_description="Cache in front of the database",
+            engine=engine.name,
+            engine_version=engine.version,
+            auto_minor_version_upgrade=True,
+            cache_parameter_group_name=self._parameter_group(engine).ref,
+            cache_node_type=node_type,
+            num_cache_clusters=nodes,
+            automatic_failover_enabled=multi_az,
+            multi_az_enabled=multi_az,
+            port=PORT,  # said, though it is the default: cdk-nag's AEC5 reads it
+            cache_subnet_group_name=subnets.ref,
+            security_group_ids=[security_group.security_group_id],
+            transit_encryption_enabled=True,
+            transit_encryption_mode="required",
+            auth_token=auth_token.dynamic_reference,
+            at_rest_encryption_enabled=True,
+            kms_key_id=encryption_key.key_arn,
+            snapshot_retention_limit=snapshot_retention_days,
+            snapshot_window=snapshot_window,
+            preferred_maintenance_window=maintenance_window,
+            log_delivery_configurations=[
+                _log_delivery("slow-log", log_settings.group(self, "SlowLogGroup")),
+                _log_delivery("engine-log", log_settings.group(self, "EngineLogGroup")),
+            ],
+        )
+        self._resource.apply_removal_policy(removal_policy)
+        Validations.of(self).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions-AEC5",
+                reason="Another port hides nothing: the security group, TLS and the AUTH token decide who connects",
+            )
+        )
+
+    @property
+    def connections(self) -> ec2.Connections:
+        """The cache's group and port, for `app.connections.allow_to_default_port(cache)`."""
+        return self._connections
+
+    @property
+    def replication_group_id(self) -> str:
+        """The id that CloudFormation gave the group."""
+        return self._resource.ref
+
+    @property
+    def primary_endpoint(self) -> str:
+        """``host:port`` that follows the primary through a failover: for writes, and for reads that must see them."""
+        return Fn.join(":", [self._resource.attr_primary_end_point_address, self._resource.attr_primary_end_point_port])
+
+    @property
+    def reader_endpoint(self) -> str:
+        """``host:port`` that spreads connections over the replicas, which lag behind the primary."""
+        return Fn.join(":", [self._resource.attr_reader_end_point_address, self._resource.attr_reader_end_point_port])
+
+    def grant_describe(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow looking at the group and at its nodes.
+
+        DescribeReplicationGroups accepts only replication group ARNs and DescribeCacheClusters only cluster ARNs, so a
+        statement with both actions on one ARN would grant half of it (Service Authorization Reference, ElastiCache).
+        """
+        group, node = (self._arn("replicationgroup", ""), self._arn("cluster", "-*"))
+        return iam.Grant.add_to_principal(
+            grantee=grantee, actions=["elasticache:DescribeReplicationGroups"], resource_arns=[group]
+        ).combine(
+            iam.Grant.add_to_principal(
+                grantee=grantee, actions=["elasticache:DescribeCacheClusters"], resource_arns=[node]
+            )
+        )
+
+    def grant_auth_token_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow reading the AUTH token, which is all that a client needs besides the network."""
+        return self.auth_token.grant_read(grantee)
+
+    def metric(
+        self, metric_name: str, *, node: int = 1, statistic: str = "Average", period: Duration | None = None
+    ) -> cloudwatch.Metric:
+        """Any metric of one node.
+
+        ElastiCache publishes by node: an alarm on the group's own id never fires (ElastiCache User Guide, "Metrics").
+
+        :param node: the node's number, from 1 to `nodes`
+        :param statistic: Default: Average
+        :param period: Default: one minute, as ElastiCache publishes
+        :raises PropError: for a node that the group does not have
+        """
+        if not 1 <= node <= self.nodes:
+            raise PropError(f"node must be 1 to {self.nodes}, got: {node}")
+        return cloudwatch.Metric(
+            namespace="AWS/ElastiCache",
+            metric_name=metric_name,
+            dimensions_map={"CacheClusterId": f"{self.replication_group_id}-{node:03}"},
+            statistic=statistic,
+            period=period or Duration.minutes(1),
+        )
+
+    def metric_engine_cpu_utilization(self, *, node: int = 1) -> cloudwatch.Metric:
+        """Percent of the one core that the engine's main thread runs on; average."""
+        return self.metric("EngineCPUUtilization", node=node)
+
+    def metric_database_memory_usage_percentage(self, *, node: int = 1) -> cloudwatch.Metric:
+        """Percent of the memory for data in use; maximum."""
+        return self.metric("DatabaseMemoryUsagePercentage", node=node, statistic="Maximum")
+
+    def metric_curr_connections(self, *, node: int = 1) -> cloudwatch.Metric:
+        """Open connections, of at most 65,000; maximum."""
+        return self.metric("CurrConnections", node=node, statistic="Maximum")
+
+    def metric_evictions(self, *, node: int = 1) -> cloudwatch.Metric:
+        """Keys removed because memory was full; sum."""
+        return self.metric("Evictions", node=node, statistic="Sum")
+
+    def metric_replication_lag(self, *, node: int = 2) -> cloudwatch.Metric:
+        """Seconds that a replica is behind the primary; maximum."""
+        return self.metric("ReplicationLag", node=node, statistic="Maximum")
+
+    def _arn(self, resource: str, suffix: str) -> str:
+        return Stack.of(self).format_arn(
+            service="elasticache",
+            resource=resource,
+            region=Aws.REGION,  # as parameters, so that the ARN reads the same in every environment
+            account=Aws.ACCOUNT_ID,
+            resource_name=self.replication_group_id + suffix,
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+
+    def _parameter_group(self, engine: CacheEngine) -> elasticache.CfnParameterGroup:
+        # CloudFormation names it: the family is create-only, so another engine makes another group in the same update.
+        return elasticache.CfnParameterGroup(
+            self,
+            "ParameterGroup",
+            cache_parameter_group_family=engine.family,
+            description="A general cache: evict what was used least recently",
+            properties={"maxmemory-policy": "allkeys-lru", "reserved-memory-percent": "25"},
+        )
+
+
+def _log_delivery(
+    kind: str, group: logs.ILogGroup
+) -> elasticache.CfnReplicationGroup.LogDeliveryConfigurationRequestProperty:
+    # ElastiCache refuses one group for both logs.
+    return elasticache.CfnReplicationGroup.LogDeliveryConfigurationRequestProperty(
+        log_type=kind,
+        log_format="json",
+        destination_type="cloudwatch-logs",
+        destination_details=elasticache.CfnReplicationGroup.DestinationDetailsProperty(
+            cloud_watch_logs_details=elasticache.CfnReplicationGroup.CloudWatchLogsDestinationDetailsProperty(
+                log_group=group.log_group_name
+            )
+        ),
+    )
+
+
+def _check(nodes: int, multi_az: bool) -> None:
+    if not 1 <= nodes <= MOST_NODES:
+        raise PropError(f"nodes must be 1 to {MOST_NODES}, got: {nodes}")
+    if multi_az and nodes < 2:
+        raise PropError(f"multi_az needs nodes to be at least 2, got: {nodes}")

@@ -1,0 +1,1 @@
+"""The Lambda functions beside the app, one folder each."""

@@ -1,0 +1,1 @@
+"""Brings the database to what this release needs, during the deployment."""

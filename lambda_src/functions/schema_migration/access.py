@@ -1,0 +1,46 @@
+"""Who may do what in the database: the app's role and the first operator."""
+
+from psycopg import Connection, sql
+from psycopg.rows import TupleRow
+
+from functions.schema_migration.settings import Login
+from storefront.passwords import hash_password
+
+# The app's rights, table by table: what its repositories do and no more.
+RIGHTS = {
+    "products": "SELECT, INSERT, UPDATE, DELETE",
+    "users": "SELECT",
+    "sessions": "SELECT, INSERT, DELETE",
+}
+
+
+def ensure_app_role(connection: Connection[TupleRow], role: str, password: str | None) -> None:
+    """Creates the app's role if it does not exist and gives it its rights.
+
+    It logs in with `password`, or, where that is None, by IAM token, which RDS allows the members of rds_iam.
+    """
+    name = sql.Identifier(role)
+    if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).rowcount:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
+    if password is None:
+        connection.execute(sql.SQL("GRANT rds_iam TO {}").format(name))
+    else:
+        # Hashed here: statements that change roles are among the first that a server is told to log.
+        verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(verifier)))
+    database = sql.Identifier(connection.info.dbname)
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, name))
+    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(name))
+    for table, rights in RIGHTS.items():
+        grant = sql.SQL("GRANT {} ON {} TO {}")
+        connection.execute(grant.format(sql.SQL(rights), sql.Identifier(table), name))
+
+
+def ensure_operator(connection: Connection[TupleRow], operator: Login) -> None:
+    """Creates the first operator's user if it does not exist; an existing one keeps the password it has."""
+    if not connection.execute("SELECT FROM users WHERE username = %s", [operator.username]).rowcount:
+        connection.execute(
+            "INSERT INTO users (username, password_hash) VALUES (%s, %s)",
+            [operator.username, hash_password(operator.password)],
+        )

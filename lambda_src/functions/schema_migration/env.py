@@ -1,0 +1,6 @@
+"""What alembic runs to run the revisions: on the connection, and in the transaction, of `revisions.upgrade`."""
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"])
+context.run_migrations()

@@ -1,0 +1,50 @@
+"""What the deployment tells the migration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from storefront.endpoints import Endpoint, parse_endpoint
+
+
+class MigrationError(Exception):
+    """The migration failed. The message becomes the reason of the failed deployment, so it never holds a secret."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """A user name and a password."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where the database is and who may use it.
+
+    `app_password` is for local use; None makes the app's role an IAM user of the database.
+    """
+
+    endpoint: Endpoint
+    database: str
+    app_role: str
+    master_secret_arn: str
+    operator_secret_arn: str
+    app_password: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Reads the function's environment variables; MigrationError names what is missing or malformed."""
+        try:
+            return cls(
+                endpoint=parse_endpoint(environment["RDS_ENDPOINT"], default_port=5432),
+                database=environment["RDS_DB_NAME"],
+                app_role=environment["RDS_USER"],
+                master_secret_arn=environment["RDS_MASTER_SECRET_ARN"],
+                operator_secret_arn=environment["OPERATOR_SECRET_ARN"],
+                app_password=environment.get("RDS_PASSWORD"),
+            )
+        except KeyError as missing:
+            raise MigrationError(f"the environment variable {missing.args[0]} is not set") from None
+        except ValueError as error:
+            raise MigrationError(f"RDS_ENDPOINT: {error}") from None

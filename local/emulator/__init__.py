@@ -1,0 +1,1 @@
+"""The local CloudFormation emulator: ministack, with handlers of our own where it has none or only pretends."""

@@ -1,0 +1,126 @@
+"""Starts the emulator and tells clients how to reach it."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from local.processes import free_port, spawn, stop
+from local.tls import Certificates
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+SAVE_PATH = "/_local/save"
+_PROJECT = Path(__file__).parents[2]
+_START_TIMEOUT_SECONDS = 30.0
+
+
+class EmulatorError(RuntimeError):
+    """The emulator did not start or does not answer; the message names its log."""
+
+
+class Emulator:
+    """A CloudFormation emulator on loopback whose state persists in `directory`.
+
+    `engines` is where it leaves its requests for engines. `rds_password` is what the deployed functions use in the
+    place of an IAM token. Deployed functions inherit the emulator's environment.
+    """
+
+    def __init__(self, directory: Path, *, engines: Path, certificates: Certificates, rds_password: str) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._engines = engines
+        self._certificates = certificates
+        self._rds_password = rds_password
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log_file(self) -> Path:
+        """Where its output and that of the deployed functions go."""
+        return self.directory / "emulator.log"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id; None before the start."""
+        return self._process.pid if self._process else None
+
+    def client_environment(self) -> dict[str, str]:
+        """What AWS clients and the CDK CLI need to talk to the emulator and to nothing else."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return {
+            **inherited,
+            "AWS_ACCESS_KEY_ID": ACCOUNT,
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def app_environment(self) -> dict[str, str]:
+        """What the app needs besides its function's own variables to run on this machine."""
+        return {
+            "RDS_PASSWORD": self._rds_password,
+            "SSL_CERT_FILE": str(self._certificates.ca_file),
+            "PGSSLROOTCERT": str(self._certificates.ca_file),
+        }
+
+    def running(self) -> bool:
+        """Whether its process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Starts it and blocks until it answers (30 s at most, then EmulatorError)."""
+        scratch = self.directory / "tmp"
+        scratch.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "local.emulator"]
+        self._process = spawn(command, log_file=self.log_file, env=self._environment(scratch), cwd=_PROJECT)
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        while not self._answers():
+            if not self.running() or time.monotonic() > deadline:
+                raise EmulatorError(f"the CloudFormation emulator did not start, see {self.log_file}")
+            time.sleep(0.1)
+
+    def save(self) -> None:
+        """Writes its state to disk now, so that not even SIGKILL loses the deployment."""
+        urlopen(Request(self.url + SAVE_PATH, method="POST"), timeout=30).close()  # noqa: S310 - http, ours
+
+    def stop(self) -> None:
+        """Ends it in order, with the functions that it runs; its state is saved."""
+        if self._process:
+            stop(self._process)
+
+    def _answers(self) -> bool:
+        try:
+            urlopen(f"{self.url}/_ministack/health", timeout=1).close()  # noqa: S310 - http, ours
+        except (URLError, OSError):
+            return False
+        return True
+
+    def _environment(self, scratch: Path) -> dict[str, str]:
+        # Without PYTHONPATH: deployed functions inherit it, and must find their code in their bundle only.
+        base = {name: value for name, value in self.client_environment().items() if name != "PYTHONPATH"}
+        return {
+            **base,
+            **self.app_environment(),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+            "NODE_PATH": str(_PROJECT / "node_modules"),
+            "LOCAL_ENGINES": str(self._engines),
+            "LOCAL_CERTIFICATES": str(self._certificates.ca_file.parent),
+            "GATEWAY_PORT": str(self.port),
+            "MINISTACK_ACCOUNT_ID": ACCOUNT,
+            "MINISTACK_REGION": REGION,
+            "LAMBDA_EXECUTOR": "local",
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(self.directory / "state"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(self.directory / "s3"),
+            "TMPDIR": str(scratch),
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+        }

@@ -1,0 +1,1 @@
+"""Composition: which constructs make up the three stacks, and the settings of each stage."""

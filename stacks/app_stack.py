@@ -1,0 +1,116 @@
+"""The app: the function that serves, the migration before it, and the load balancer in front."""
+
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import CfnOutput
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from constructs_lib.lambda_service import LambdaService
+from constructs_lib.python_bundle import fingerprint, python_bundle
+from constructs_lib.schema_migration import SchemaMigration
+from constructs_lib.web_entry import WebEntry
+from stacks.config import StageConfig
+from stacks.data_stack import DataStack
+from stacks.network_stack import NetworkStack
+from stacks.retention import kept_if_protected, log_settings
+
+LAMBDA_SRC = Path(__file__).parents[1] / "lambda_src"
+MIGRATIONS = LAMBDA_SRC / "functions" / "schema_migration"
+ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
+DATABASE_USER = "storefront_app"
+
+
+class AppStack(cdk.Stack):
+    """What serves. It holds no data, so it can be deleted and made again."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        config: StageConfig,
+        env: cdk.Environment,
+        network: NetworkStack,
+        data: DataStack,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            env=env,
+            stack_name=f"cache-aside-{config.stage}-app",
+            description="cache-aside: load balancer, app and schema migration",
+            termination_protection=config.deletion_protection,
+        )
+        migration = self._migration(config, network, data)
+        service = self._service(config, network, data)
+        service.node.add_dependency(migration.resource)
+        entry = self._web_entry(config, network, service)
+        CfnOutput(self, "LoadBalancerUrl", value=entry.url)
+        CfnOutput(self, "FunctionName", value=service.function.function_name)
+        CfnOutput(self, "FirstOperatorSecretArn", value=migration.first_operator.secret_arn)
+        CfnOutput(self, "OperationsPolicyArn", value=data.operations.managed_policy_arn)
+
+    def _migration(self, config: StageConfig, network: NetworkStack, data: DataStack) -> SchemaMigration:
+        return SchemaMigration(
+            self,
+            "SchemaMigration",
+            code=_code(config, MIGRATIONS / "requirements.txt"),
+            handler="functions.schema_migration.handler.handler",
+            python=config.app.python,
+            architecture=ARCHITECTURES[config.app.architecture],
+            vpc=network.network.vpc,
+            vpc_subnets=network.network.app_subnets,
+            security_group=network.security_groups.app,
+            database=data.database,
+            database_user=DATABASE_USER,
+            encryption_key=data.database_key,
+            schema_hash=fingerprint(MIGRATIONS),
+            sample_data=config.database.sample_data,
+            secret_removal_policy=kept_if_protected(config),
+            log_settings=log_settings(config, network.log_key),
+        )
+
+    def _service(self, config: StageConfig, network: NetworkStack, data: DataStack) -> LambdaService:
+        return LambdaService(
+            self,
+            "Service",
+            code=_code(config, LAMBDA_SRC / "storefront" / "requirements.txt"),
+            handler="storefront.lambda_handler.handler",
+            python=config.app.python,
+            architecture=ARCHITECTURES[config.app.architecture],
+            vpc=network.network.vpc,
+            vpc_subnets=network.network.app_subnets,
+            security_group=network.security_groups.app,
+            cache=data.cache,
+            database=data.database,
+            database_user=DATABASE_USER,
+            memory_mib=config.app.memory_mib,
+            reserved_concurrency=config.app.reserved_concurrency,
+            log_settings=log_settings(config, network.log_key),
+        )
+
+    def _web_entry(self, config: StageConfig, network: NetworkStack, service: LambdaService) -> WebEntry:
+        return WebEntry(
+            self,
+            "WebEntry",
+            vpc=network.network.vpc,
+            vpc_subnets=network.network.public_subnets,
+            security_group=network.security_groups.load_balancer,
+            target=service.target,
+            certificate_arn=config.certificate_arn,
+            domain_name=config.domain_name,
+            hosted_zone_id=config.hosted_zone_id,
+            access_log_days=config.log_retention_days,
+            deletion_protection=config.deletion_protection,
+        )
+
+
+def _code(config: StageConfig, requirements: Path) -> lambda_.Code:
+    return python_bundle(
+        LAMBDA_SRC,
+        requirements=requirements,
+        python=config.app.python,
+        architecture=ARCHITECTURES[config.app.architecture],
+    )

@@ -1,0 +1,125 @@
+"""The data: cache and database, with the keys that encrypt them."""
+
+from typing import cast
+
+import aws_cdk as cdk
+from aws_cdk import Acknowledgment, CfnOutput, Validations
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct, IConstruct
+
+from constructs_lib.auth_token import AuthToken
+from constructs_lib.database import Database
+from constructs_lib.redis_replication_group import REDIS_7_1, VALKEY_8_2, RedisReplicationGroup
+from stacks.config import StageConfig
+from stacks.network_stack import NetworkStack
+from stacks.retention import kept_if_protected, log_settings
+
+ENGINES = {"redis": REDIS_7_1, "valkey": VALKEY_8_2}
+DATABASE_NAME = "storefront"
+
+
+class DataStack(cdk.Stack):
+    """What must not be lost."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, config: StageConfig, env: cdk.Environment, network: NetworkStack
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            env=env,
+            stack_name=f"cache-aside-{config.stage}-data",
+            description="cache-aside: ElastiCache replication group and RDS database",
+            termination_protection=config.deletion_protection,
+        )
+        self.cache = self._cache(config, network)
+        self.database_key = self._key("DatabaseKey", "Database, its snapshots and secrets", config)
+        self.database = self._database(config, network)
+        self.operations = self._operations()
+        self._acknowledge(config)
+        CfnOutput(self, "ElastiCacheEndpoint", value=self.cache.primary_endpoint)
+        CfnOutput(self, "ElastiCacheReaderEndpoint", value=self.cache.reader_endpoint)
+        CfnOutput(self, "RdsEndpoint", value=self.database.endpoint)
+        CfnOutput(self, "AuthTokenSecretArn", value=self.cache.auth_token.secret.secret_arn)
+
+    def _key(self, construct_id: str, description: str, config: StageConfig) -> kms.Key:
+        return kms.Key(
+            self,
+            construct_id,
+            description=description,
+            enable_key_rotation=True,
+            removal_policy=kept_if_protected(config),
+        )
+
+    def _cache(self, config: StageConfig, network: NetworkStack) -> RedisReplicationGroup:
+        key = self._key("CacheKey", "Cache, its snapshots and AUTH token", config)
+        protected = config.deletion_protection
+        return RedisReplicationGroup(
+            self,
+            "Cache",
+            vpc=network.network.vpc,
+            vpc_subnets=network.network.data_subnets,
+            security_group=network.security_groups.cache,
+            engine=ENGINES[config.cache.engine],
+            node_type=config.cache.node_type,
+            nodes=config.cache.nodes,
+            multi_az=config.cache.multi_az,
+            auth_token=AuthToken(self, "AuthToken", encryption_key=key, removal_policy=kept_if_protected(config)),
+            encryption_key=key,
+            snapshot_retention_days=config.cache.snapshot_retention_days,
+            snapshot_window=config.cache.snapshot_window,
+            maintenance_window=config.cache.maintenance_window,
+            removal_policy=cdk.RemovalPolicy.SNAPSHOT if protected else cdk.RemovalPolicy.DESTROY,
+            log_settings=log_settings(config, network.log_key),
+        )
+
+    def _database(self, config: StageConfig, network: NetworkStack) -> Database:
+        settings = config.database
+        return Database(
+            self,
+            "Database",
+            vpc=network.network.vpc,
+            vpc_subnets=network.network.data_subnets,
+            security_group=network.security_groups.database,
+            instance_identifier=f"cache-aside-{config.stage}",
+            instance_type=settings.instance_type,
+            database_name=DATABASE_NAME,
+            encryption_key=self.database_key,
+            multi_az=settings.multi_az,
+            allocated_storage_gib=settings.allocated_storage_gib,
+            max_allocated_storage_gib=settings.max_allocated_storage_gib,
+            backup_retention_days=settings.backup_retention_days,
+            backup_window=settings.backup_window,
+            maintenance_window=settings.maintenance_window,
+            insights=settings.insights,
+            monitoring_interval_seconds=settings.monitoring_interval_seconds,
+            deletion_protection=config.deletion_protection,
+            log_settings=log_settings(config, network.log_key),
+        )
+
+    def _operations(self) -> iam.ManagedPolicy:
+        policy = iam.ManagedPolicy(self, "Operations", description="Look at the cache, change nothing")
+        self.cache.grant_describe(policy)
+        cache_id = self.get_logical_id(cast(cdk.CfnElement, self.cache.node.default_child))
+        node_arns = f"arn:<AWS::Partition>:elasticache:<AWS::Region>:<AWS::AccountId>:cluster:<{cache_id}>-*"
+        _accept(
+            policy,
+            f"IAM5[Resource::{node_arns}]",
+            "Reading, and only nodes of one group, which AWS numbers as it adds them",
+        )
+        return policy
+
+    def _acknowledge(self, config: StageConfig) -> None:
+        if not config.cache.multi_az:
+            _accept(self.cache, "AEC4", "The stage is configured with cache.multi_az=false: a cache can be refilled")
+        if not config.database.multi_az:
+            _accept(self.database, "RDS3", "The stage is configured with database.multi_az=false: it may be down")
+        if not config.deletion_protection:
+            _accept(
+                self.database, "RDS10", "The stage is configured with deletion_protection=false: it may be destroyed"
+            )
+
+
+def _accept(construct: IConstruct, rule: str, reason: str) -> None:
+    Validations.of(construct).acknowledge(Acknowledgment(id=f"AwsSolutions-{rule}", reason=reason))

@@ -1,0 +1,60 @@
+"""The network: VPC, security groups, endpoints, and the key of all logs."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+from constructs_lib.log_groups import LogKey
+from constructs_lib.network import Network
+from constructs_lib.security_groups import SecurityGroups, allowed_paths
+from constructs_lib.web_entry import HTTP_PORT, HTTPS_PORT
+from stacks.config import StageConfig
+from stacks.retention import kept_if_protected, log_settings
+
+
+class NetworkStack(cdk.Stack):
+    """All that decides who can reach whom."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, config: StageConfig, env: cdk.Environment) -> None:
+        # Read by `availability_zones`, which CDK asks for while the VPC is made.
+        self._zones = config.network.availability_zones or tuple(
+            cdk.Fn.select(index, cdk.Fn.get_azs()) for index in range(config.network.zones)
+        )
+        super().__init__(
+            scope,
+            construct_id,
+            env=env,
+            stack_name=f"cache-aside-{config.stage}-network",
+            description="cache-aside: VPC, security groups and endpoints",
+            termination_protection=config.deletion_protection,
+        )
+        self.log_key = LogKey(self, "LogKey", removal_policy=kept_if_protected(config))
+        self.network = Network(
+            self,
+            "Network",
+            cidr=str(config.network.cidr),
+            zones=config.network.zones,
+            nat_gateways=config.network.nat_gateways,
+            log_settings=log_settings(config, self.log_key),
+        )
+        self.security_groups = SecurityGroups(
+            self,
+            "SecurityGroups",
+            vpc=self.network.vpc,
+            paths=allowed_paths(
+                listener_port=HTTPS_PORT if config.https else HTTP_PORT,
+                listener_cidrs=[str(cidr) for cidr in config.web.allowed_cidrs],
+                internet_egress=config.network.nat_gateways > 0,
+            ),
+        )
+        # All that the app tier calls: RDS tokens are signed in the function, and Lambda itself ships logs and traces.
+        self.network.add_interface_endpoint(
+            "SecretsManager",
+            ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
+            security_group=self.security_groups.endpoints,
+        )
+
+    @property
+    def availability_zones(self) -> list[str]:
+        """The configured zones, or the region's first ones as CloudFormation finds them: no look-up, no guessing."""
+        return list(self._zones)

@@ -1,0 +1,117 @@
+"""The stages, and how command-line overrides are laid over them."""
+
+import json
+from collections.abc import Iterator, Mapping
+from types import NoneType
+from typing import get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from stacks.config import StageConfig
+
+DEFAULT_STAGE = "dev"
+STAGES: Mapping[str, Mapping[str, object]] = {
+    "dev": {
+        "deletion_protection": False,
+        "log_retention_days": 30,
+        "network.zones": 2,
+        "cache.node_type": "cache.t4g.micro",
+        "cache.nodes": 1,
+        "cache.multi_az": False,
+        "cache.snapshot_retention_days": 1,
+        "database.instance_type": "db.t4g.micro",
+        "database.multi_az": False,
+        "database.backup_retention_days": 1,
+        "database.insights": "off",
+        "database.sample_data": True,
+        "app.reserved_concurrency": None,
+        "web.allowed_cidrs": (),
+    },
+    "prod": {
+        "deletion_protection": True,
+        "log_retention_days": 365,
+        "network.zones": 3,
+        "cache.node_type": "cache.r7g.large",
+        "cache.nodes": 3,
+        "cache.multi_az": True,
+        "cache.snapshot_retention_days": 15,
+        "database.instance_type": "db.r7g.large",
+        "database.multi_az": True,
+        "database.allocated_storage_gib": 100,
+        "database.max_allocated_storage_gib": 1000,
+        "database.backup_retention_days": 15,
+        "database.insights": "advanced",
+        "database.sample_data": False,
+        "app.reserved_concurrency": 100,
+        "web.allowed_cidrs": ("0.0.0.0/0",),
+    },
+}
+
+
+class ConfigError(ValueError):
+    """A stage, key or value that is not allowed. The message names what was given and what is allowed."""
+
+
+def settings() -> dict[str, FieldInfo]:
+    """Every setting by its dotted key, in the order of the model; README's table is generated from it."""
+    return {key: field for key, field in _walk(StageConfig) if key != "stage"}
+
+
+def load(stage: str, overrides: Mapping[str, str] | None = None) -> StageConfig:
+    """The settings of `stage` with `overrides` (dotted key to text) laid over them.
+
+    Text is converted by the setting's type: ``none`` where a setting may be unset, comma-separated for a list. It is
+    then checked as strictly as a value of `STAGES`.
+
+    :raises ConfigError: for an unknown stage or key, and for every value that is not allowed
+    """
+    if stage not in STAGES:
+        raise ConfigError(f"unknown stage {stage!r}; allowed: {', '.join(STAGES)}")
+    fields = settings()
+    values = dict(STAGES[stage])
+    for key, text in (overrides or {}).items():
+        if key not in fields:
+            raise ConfigError(f"unknown setting {key!r}; allowed: stage, {', '.join(fields)}")
+        values[key] = _from_text(fields[key], text)
+    try:
+        # JSON mode makes addresses and tuples out of text and lists, and is strict about all else.
+        return StageConfig.model_validate_json(json.dumps({"stage": stage} | _nested(values)))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(fields, values, error))) from error
+
+
+def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _walk(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
+
+
+def _from_text(field: FieldInfo, text: str) -> object:
+    kinds = get_args(field.annotation) or (field.annotation,)
+    if get_origin(field.annotation) is tuple:
+        return [item.strip() for item in text.split(",")]
+    if NoneType in kinds and text == "none":
+        return None
+    if str in kinds or any(isinstance(kind, str) for kind in kinds):
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _nested(values: Mapping[str, object]) -> dict[str, object]:
+    tree: dict[str, object] = {key: value for key, value in values.items() if "." not in key}
+    for group in {key.partition(".")[0] for key in values if "." in key}:
+        tree[group] = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{group}.")}
+    return tree
+
+
+def _explain(fields: Mapping[str, FieldInfo], values: Mapping[str, object], error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        message = problem["msg"].removeprefix("Value error, ")
+        key = next((k for k in fields if tuple(k.split(".")) == problem["loc"][: k.count(".") + 1]), None)
+        yield f"{key}={values.get(key)!r} is not allowed: {message} ({fields[key].description})" if key else message
