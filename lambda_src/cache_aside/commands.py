@@ -4,7 +4,7 @@ A protocol generator yields these; the driver sends back the reply, or throws wh
 """
 
 from collections.abc import Generator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -39,17 +39,6 @@ def release(key: str, old: bytes) -> Op:
     return exchange(key, old, b"", 0)
 
 
-class Latch(Protocol):
-    """What threading.Event and asyncio.Event have in common."""
-
-    def set(self) -> None:
-        """Wake everybody who waits."""
-
-    def is_set(self) -> bool:
-        """Whether it has happened."""
-        ...
-
-
 class RoundTrip(msgspec.Struct, frozen=True, gc=False):
     """Send these together and reply with their replies; CacheUnavailableError when that fails."""
 
@@ -72,9 +61,9 @@ class Pause(msgspec.Struct, frozen=True, gc=False):
 
 
 class Join(msgspec.Struct, frozen=True, gc=False):
-    """Wait for a latch of this process, at most so long."""
+    """Wait for this threading.Event or asyncio.Event, at most so long."""
 
-    latch: Latch
+    latch: Any
     timeout_seconds: float
 
 
@@ -86,7 +75,7 @@ class Background(msgspec.Struct, frozen=True, gc=False):
 
 
 class Deliver(msgspec.Struct, frozen=True, gc=False):
-    """Send these to the primary, past the circuit breaker and on one connection, new when `fresh`."""
+    """Send these to the primary, past the circuit breaker, and reply with theirs and the server's identity."""
 
     ops: Sequence[Op]
     timeout_seconds: float

@@ -11,7 +11,7 @@ from cache_aside.commands import Load, Op, Pause, RoundTrip, Steps, get
 from cache_aside.envelope import Entry, State
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.flights import Flight, Flights
-from cache_aside.observe import Event, Observer, Silent
+from cache_aside.observe import SILENT, Event, Observer
 from cache_aside.policy import Policy
 from cache_aside.results import Result, Served
 from cache_aside.writes import Bid, bid, fill, undo
@@ -26,7 +26,7 @@ class Surroundings(msgspec.Struct):
 
     flights: Flights
     background: bool = False
-    observer: Observer = Silent()
+    observer: Observer = SILENT
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
     draw: Callable[[], float] = random.random

@@ -1,9 +1,18 @@
 """Single flight inside one process: one reader loads a key, those who come meanwhile join it."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from cache_aside.commands import Latch
+
+class Latch(Protocol):
+    """What threading.Event and asyncio.Event have in common."""
+
+    def set(self) -> None:
+        """Wake everybody who waits."""
+
+    def is_set(self) -> bool:
+        """Whether it has happened."""
+        ...
 
 
 class Flight:

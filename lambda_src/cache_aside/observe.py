@@ -33,3 +33,6 @@ class Silent:
 
     def on_event(self, policy: str, event: str, seconds: float) -> None:
         """Do nothing."""
+
+
+SILENT: Observer = Silent()

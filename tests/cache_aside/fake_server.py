@@ -39,12 +39,14 @@ class FakeServer:
     def _mget(self, *keys: str) -> list[bytes | None]:
         return [self.peek(key) for key in keys]
 
-    def _set(self, key: str, value: bytes, nx: str, get: str, px: str, ttl_ms: int) -> bytes | None:
-        assert (nx, get, px) == ("NX", "GET", "PX")
+    def _set(self, key: str, value: bytes, *options: str | int) -> bytes | str | None:
+        *flags, px, ttl_ms = options
+        assert flags in ([], ["NX", "GET"])
+        assert px == "PX"
         held = self.peek(key)
-        if held is None:
-            self._store(key, value, ttl_ms)
-        return held
+        if held is None or not flags:
+            self._store(key, value, int(ttl_ms))
+        return held if flags else "OK"
 
     def _eval(self, script: str, keys: int, key: str, old: bytes, new: bytes, ttl_ms: int) -> int:
         assert (script, keys) == (COMPARE_AND_SET, 1)

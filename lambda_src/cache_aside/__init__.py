@@ -1,0 +1,42 @@
+"""Cache-aside in front of a database that cannot keep a stale value.
+
+cache = CacheAside.connect("primary.example.cache.amazonaws.com", auth_token=read_secret)
+PRODUCT = Policy(name="product", value_type=Product, ttl_seconds=300)
+
+product = cache.get_or_load("product:42", lambda: select_product(42), policy=PRODUCT).value
+...commit the change, then:
+if cache.invalidate("product:42").pending:
+    ...a Relay deletes it later
+"""
+
+from cache_aside.aio import AsyncCacheAside
+from cache_aside.client import CacheAside
+from cache_aside.errors import (
+    CacheUnavailableError,
+    LoadTimeoutError,
+    LoadUnavailableError,
+    OverloadedError,
+    PolicyError,
+)
+from cache_aside.observe import Event, Observer
+from cache_aside.options import Options
+from cache_aside.policy import Policy
+from cache_aside.results import Invalidation, Replicas, Result, Served
+
+__all__ = [
+    "AsyncCacheAside",
+    "CacheAside",
+    "CacheUnavailableError",
+    "Event",
+    "Invalidation",
+    "LoadTimeoutError",
+    "LoadUnavailableError",
+    "Observer",
+    "Options",
+    "OverloadedError",
+    "Policy",
+    "PolicyError",
+    "Replicas",
+    "Result",
+    "Served",
+]
