@@ -25,13 +25,12 @@ class FakeServer:
         value, expires = self._data.get(key, (None, 0.0))
         return value if self._clock() < expires else None
 
-    def put(self, key: str, value: bytes) -> None:
-        """Set a key that does not expire, as another program might."""
-        self._data[key] = (value, float("inf"))
+    def put(self, key: str, value: bytes, ttl_ms: int | None = None) -> None:
+        """Set a key, as another program might."""
+        self._data[key] = (value, float("inf") if ttl_ms is None else self._clock() + ttl_ms / 1000)
 
-    def ttl_seconds(self, key: str) -> float:
-        """The rest of a key's life."""
-        return self._data[key][1] - self._clock()
+    def _pttl(self, key: str) -> int:
+        return round((self._data[key][1] - self._clock()) * 1000)
 
     def _get(self, key: str) -> bytes | None:
         return self.peek(key)
