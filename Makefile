@@ -43,7 +43,7 @@ snapshot: $(READY) ## accept the templates of today as the golden ones: review t
 	pytest -q tests/infra --snapshot-update
 
 docs: $(READY) ## write the generated parts of the README anew
-	python docs/generate.py
+	CDK_VALIDATION=false python -m docs.generate
 
 synth diff: $(READY) ## what CDK would deploy: make synth STAGE=prod SETTINGS="-c certificate_arn=..."
 	npx cdk $@ --all -c stage=$(STAGE) $(SETTINGS)

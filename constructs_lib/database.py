@@ -34,6 +34,16 @@ from constructs_lib.secret_access import grant_secret_read
 LOG_EXPORTS = {"PostgresqlLogGroup": "postgresql", "UpgradeLogGroup": "upgrade"}
 MASTER_USERNAME = "postgres"
 Insights = Literal["off", "standard", "advanced"]
+_INSIGHTS_MODE = {
+    "off": None,
+    "standard": rds.DatabaseInsightsMode.STANDARD,
+    "advanced": rds.DatabaseInsightsMode.ADVANCED,
+}
+_INSIGHTS_RETENTION = {
+    "off": None,
+    "standard": rds.PerformanceInsightRetention.DEFAULT,
+    "advanced": rds.PerformanceInsightRetention.MONTHS_15,
+}
 
 
 @jsii.implements(ec2.IConnectable)
@@ -98,11 +108,13 @@ class Database(Construct):
             engine=engine,
             auto_minor_version_upgrade=True,
             parameter_group=rds.ParameterGroup(
-                self, "ParameterGroup", engine=engine, parameters={"rds.force_ssl": "1"}
+                self, "ParameterGroup", description="TLS only", engine=engine, parameters={"rds.force_ssl": "1"}
             ),
             ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1,
             vpc=vpc,
-            vpc_subnets=vpc_subnets,
+            subnet_group=rds.SubnetGroup(
+                self, "SubnetGroup", description="Subnets of the database", vpc=vpc, vpc_subnets=vpc_subnets
+            ),
             security_groups=[security_group],
             publicly_accessible=False,
             instance_identifier=instance_identifier,
@@ -126,7 +138,10 @@ class Database(Construct):
             removal_policy=RemovalPolicy.SNAPSHOT if deletion_protection else RemovalPolicy.DESTROY,
             cloudwatch_logs_exports=list(LOG_EXPORTS.values()),
             monitoring_interval=Duration.seconds(monitoring_interval_seconds),
-            **_insights_props(insights, encryption_key),
+            database_insights_mode=_INSIGHTS_MODE[insights],
+            enable_performance_insights=insights != "off",
+            performance_insight_retention=_INSIGHTS_RETENTION[insights],
+            performance_insight_encryption_key=None if insights == "off" else encryption_key,
         )
         # RDS makes groups of these names itself, unencrypted and for ever, unless they are there first.
         for construct_id, export in LOG_EXPORTS.items():
@@ -173,19 +188,6 @@ class Database(Construct):
                 reason="The policy RDS documents for enhanced monitoring; it writes to the RDSOSMetrics log group only",
             )
         )
-
-
-def _insights_props(insights: Insights, key: kms.IKey) -> dict[str, object]:
-    if insights == "off":
-        return {}
-    advanced = insights == "advanced"
-    retention = rds.PerformanceInsightRetention.MONTHS_15 if advanced else rds.PerformanceInsightRetention.DEFAULT
-    return {
-        "database_insights_mode": rds.DatabaseInsightsMode.ADVANCED if advanced else rds.DatabaseInsightsMode.STANDARD,
-        "enable_performance_insights": True,
-        "performance_insight_retention": retention,
-        "performance_insight_encryption_key": key,
-    }
 
 
 def _check_insights(insights: Insights, instance_type: str) -> None:

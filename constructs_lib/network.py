@@ -1,5 +1,8 @@
 """The VPC: who can be reached from where, before any security group is asked."""
 
+from typing import cast
+
+from aws_cdk import CfnResource, Stack
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
@@ -53,7 +56,15 @@ class Network(Construct):
         self.app_subnets = ec2.SubnetSelection(subnet_group_name="App")
         self.data_subnets = ec2.SubnetSelection(subnet_group_name="Data")
         flow_logs = log_settings.group(self, "FlowLogGroup")
+        self._keep_handler_logs(log_settings)
         self.vpc.add_flow_log("FlowLog", destination=ec2.FlowLogDestination.to_cloud_watch_logs(flow_logs))
+
+    def _keep_handler_logs(self, log_settings: LogSettings) -> None:
+        # CDK's own function that closes the default group would otherwise log to a group that never expires.
+        provider = Stack.of(self).node.find_child("Custom::VpcRestrictDefaultSGCustomResourceProvider")
+        handler = cast(CfnResource, provider.node.find_child("Handler"))
+        group = log_settings.group(self, "DefaultGroupHandlerLogGroup")
+        handler.add_property_override("LoggingConfig.LogGroup", group.log_group_name)
 
     def add_interface_endpoint(
         self, construct_id: str, service: ec2.InterfaceVpcEndpointAwsService, *, security_group: ec2.ISecurityGroup

@@ -71,6 +71,6 @@ class _UvBundling:
     def __init__(self, source: Path, requirements: Path, platform: str, python: str) -> None:
         self._arguments = (source, requirements, platform, python)
 
-    def try_bundle(self, output_dir: str, **_options: Any) -> bool:
+    def try_bundle(self, output_dir: str, *_: Any, **_options: Any) -> bool:
         bundle(*self._arguments, Path(output_dir))
         return True

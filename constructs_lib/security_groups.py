@@ -53,7 +53,11 @@ def allowed_paths(
 
 
 class SecurityGroups(Construct):
-    """All groups of the app, closed but for the paths given."""
+    """All groups of the app, closed but for the paths given.
+
+    A group without egress gets CDK's placeholder rule, which matches no traffic: CloudFormation keeps the default
+    "everything out" in a group that has no egress rule at all (aws-cdk issue 1430), and drops it for the first one.
+    """
 
     def __init__(self, scope: Construct, construct_id: str, *, vpc: ec2.IVpc, paths: Sequence[AllowedPath]) -> None:
         """

@@ -1,5 +1,7 @@
 """The public way in: a load balancer with one listener."""
 
+from typing import cast
+
 from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Stack, Validations
 from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_ec2 as ec2
@@ -8,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_route53 as route53
 from aws_cdk import aws_route53_targets as route53_targets
 from aws_cdk import aws_s3 as s3
-from constructs import Construct
+from constructs import Construct, IDependable
 
 HTTP_PORT = 80
 HTTPS_PORT = 443
@@ -113,7 +115,7 @@ class WebEntry(Construct):
         self.load_balancer.set_attribute("access_logs.s3.enabled", "true")
         self.load_balancer.set_attribute("access_logs.s3.bucket", bucket.bucket_name)
         # Creating the load balancer writes a test object, which the policy must already allow.
-        self.load_balancer.node.add_dependency(bucket)
+        self.load_balancer.node.add_dependency(cast(IDependable, bucket.policy))
         Validations.of(bucket).acknowledge(
             Acknowledgment(id="AwsSolutions-S1", reason="It holds access logs; logging access to them would never end")
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from local.processes import spawn, stop
 
 _PROJECT = Path(__file__).parent.parent
+_CDK = _PROJECT / "node_modules" / ".bin" / "cdk"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _PROGRESS = re.compile(r"^(\S+: (?:deploying|destroying)|\s*[✅❌].*)")
 
@@ -18,7 +19,7 @@ class CdkError(RuntimeError):
 
 
 class CdkCli:
-    """`npx cdk` in this project, with `environment` and the settings of one stage.
+    """The CDK CLI in this project, with `environment` and the settings of one stage.
 
     `while_waiting` runs about ten times a second while the CLI works; `say` gets its lines of progress.
     """
@@ -45,7 +46,7 @@ class CdkCli:
     def run(self, *arguments: str) -> str:
         """What the CLI printed. CdkError when it fails."""
         start = self._log_file.stat().st_size if self._log_file.exists() else 0
-        command = ["npx", "--no-install", "cdk", *arguments, *self._options, "--ci", "--no-color"]
+        command: list[str | Path] = [_CDK, *arguments, *self._options, "--ci", "--no-color"]
         process = spawn(command, log_file=self._log_file, env=self._environment, cwd=_PROJECT)
         try:
             self._follow(process, start)

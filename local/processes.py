@@ -1,5 +1,6 @@
 """Child processes that never outlive the process that started them."""
 
+import contextlib
 import ctypes
 import os
 import pwd
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 # Below Linux's ephemeral range (32768 and up), so that no outgoing connection borrows a port between two runs.
 _PORTS = range(20000, 32000)
 
@@ -53,6 +54,7 @@ def spawn(
     cwd: Path | None = None,
     user: str | None = None,
     death_signal: signal.Signals = signal.SIGTERM,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Starts a program in a session of its own, so that Ctrl-C in the terminal reaches only its parent.
 
@@ -71,9 +73,21 @@ def spawn(
             user=user,
             group=pwd.getpwnam(user).pw_gid if user else None,
             extra_groups=[] if user else None,
+            pass_fds=pass_fds,
             start_new_session=True,
             preexec_fn=_die_with_parent(death_signal),
         )
+
+
+def adopt_orphans() -> None:
+    """Makes descendants whose parent dies children of this process, so that `stop_descendants` finds them (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def stop_descendants(process: psutil.Process) -> None:
+    """Kills whatever is left below the process."""
+    _kill(process.children(recursive=True))
 
 
 def stop(process: subprocess.Popen[bytes], *, how: signal.Signals = signal.SIGTERM) -> None:
@@ -90,6 +104,11 @@ def stop(process: subprocess.Popen[bytes], *, how: signal.Signals = signal.SIGTE
             process.kill()
     process.wait()
     _, alive = psutil.wait_procs(family, timeout=1)
-    for leftover in alive:
-        leftover.kill()
-    psutil.wait_procs(alive, timeout=5)
+    _kill(alive)
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=5)

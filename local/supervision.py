@@ -1,15 +1,13 @@
-"""Keeps running what should run: engines as the emulator asks for them, and any process that must come back."""
+"""Keeps the engines running that the emulator asks for."""
 
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from local.engine_requests import EngineRequest
 from local.engines import EngineError, Postgres, Valkey
-from local.processes import stop
 from local.tls import Certificates
 
 RESTART_AFTER_SECONDS = 2.0
@@ -21,7 +19,8 @@ class _Supervised:
     request: EngineRequest
     engine: Valkey | Postgres
     not_before: float = 0.0
-    announced: bool = field(default=False)
+    failure: str = ""
+    announced: bool = False
 
 
 class EngineSupervisor:
@@ -54,6 +53,14 @@ class EngineSupervisor:
                 yield known.engine.name, known.engine.pid
                 yield f"{known.engine.name}-tls", known.engine.front_pid
 
+    def endpoints(self) -> set[str]:
+        """`localhost:PORT` of every engine that should run."""
+        return {f"localhost:{request.port}" for request in EngineRequest.find_all(self._directory)}
+
+    def all_answer(self) -> bool:
+        """Whether no engine is missing."""
+        return all(known.engine.running() and known.engine.front_running() for known in self._engines.values())
+
     def stop(self) -> None:
         """Stops every engine; the requests stay, so the next run starts them again."""
         for known in self._engines.values():
@@ -72,36 +79,15 @@ class EngineSupervisor:
         try:
             engine.start()
         except EngineError as error:
-            self._say(f"{error}; trying again in {RESTART_AFTER_SECONDS:.0f} seconds")
+            if str(error) != known.failure:
+                self._say(f"{error}; trying again every {RESTART_AFTER_SECONDS:.0f} seconds")
+            known.failure = str(error)
             known.not_before = time.monotonic() + RESTART_AFTER_SECONDS
             return
         self._say(f"{engine.name} {'is back' if known.announced else 'answers'} on {engine.endpoint}")
-        known.announced, known.not_before = True, 0.0
+        known.announced, known.not_before, known.failure = True, 0.0, ""
 
     def _remove_data_of_others(self, wanted: set[str]) -> None:
         for home in self._directory.iterdir():
             if home.is_dir() and home.name not in wanted:
                 shutil.rmtree(home, ignore_errors=True)
-
-
-@dataclass
-class Restarted:
-    """A process that is started again at once whenever it ends."""
-
-    name: str
-    start: Callable[[], subprocess.Popen[bytes]]
-    say: Say
-    process: subprocess.Popen[bytes] | None = None
-
-    def reconcile(self) -> None:
-        """Starts it when it does not run."""
-        if self.process is None:
-            self.process = self.start()
-        elif self.process.poll() is not None:
-            self.say(f"{self.name} ended; starting it again")
-            self.process = self.start()
-
-    def stop(self) -> None:
-        """Ends it in order."""
-        if self.process is not None:
-            stop(self.process)

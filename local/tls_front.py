@@ -38,6 +38,9 @@ class TlsFront:
         server.close()
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self.postgres:
+            # A ClientHello that is read before start_tls would be lost in the reader, and the handshake would hang.
+            writer.transport.pause_reading()
         try:
             # The engine first: a client of a dead engine must not wait for a handshake to learn that it is dead.
             target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self.target_port)

@@ -45,12 +45,11 @@ class AppStack(cdk.Stack):
         )
         migration = self._migration(config, network, data)
         service = self._service(config, network, data)
-        service.node.add_dependency(migration.resource)
+        service.function.node.add_dependency(migration.resource)
         entry = self._web_entry(config, network, service)
         CfnOutput(self, "LoadBalancerUrl", value=entry.url)
         CfnOutput(self, "FunctionName", value=service.function.function_name)
         CfnOutput(self, "FirstOperatorSecretArn", value=migration.first_operator.secret_arn)
-        CfnOutput(self, "OperationsPolicyArn", value=data.operations.managed_policy_arn)
 
     def _migration(self, config: StageConfig, network: NetworkStack, data: DataStack) -> SchemaMigration:
         return SchemaMigration(

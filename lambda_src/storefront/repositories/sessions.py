@@ -1,0 +1,47 @@
+"""The tables `users` and `sessions`."""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from storefront.database import Database
+from storefront.entities import Session
+
+
+class Account(NamedTuple):
+    """A user as needed to log in."""
+
+    id: int
+    password_hash: str
+
+
+class SessionRepository:
+    """Reads users, reads and writes sessions. A session is known by the hash of its token only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find_account(self, username: str) -> Account | None:
+        """The user of that name, or None."""
+        statement = "SELECT id, password_hash FROM users WHERE username = %(username)s"
+        rows = self._database.read(statement, {"username": username})
+        return Account(*rows[0]) if rows else None
+
+    def insert(self, token_hash: bytes, user_id: int, expires_at: datetime, *, now: datetime) -> None:
+        """A new session; the user's expired ones go at the same time, so that they do not pile up."""
+        statement = """
+            WITH expired AS (DELETE FROM sessions WHERE user_id = %(user_id)s AND expires_at <= %(now)s)
+            INSERT INTO sessions (token_hash, user_id, expires_at) VALUES (%(hash)s, %(user_id)s, %(expires_at)s)"""
+        parameters = {"hash": token_hash, "user_id": user_id, "expires_at": expires_at, "now": now}
+        self._database.write(statement, parameters)
+
+    def find(self, token_hash: bytes, *, now: datetime) -> Session | None:
+        """The session, or None when there is none that lasts beyond `now`."""
+        statement = """
+            SELECT username, expires_at FROM sessions JOIN users ON users.id = user_id
+            WHERE token_hash = %(hash)s AND expires_at > %(now)s"""
+        rows = self._database.read(statement, {"hash": token_hash, "now": now})
+        return Session(rows[0][0], rows[0][1].astimezone(UTC)) if rows else None
+
+    def delete(self, token_hash: bytes) -> None:
+        """Ends the session, if there is one."""
+        self._database.write("DELETE FROM sessions WHERE token_hash = %(hash)s", {"hash": token_hash})

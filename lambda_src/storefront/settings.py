@@ -1,0 +1,54 @@
+"""What the deployment tells the app, in environment variables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from storefront.endpoints import Endpoint, parse_endpoint
+
+
+class SettingsError(Exception):
+    """An environment variable is missing or malformed; the message names it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where cache and database are and how to log in.
+
+    `auth_secret_arn` names the secret that is the cache's AUTH token. `database_password` is for local use; None: IAM
+    tokens, signed for `region`.
+    """
+
+    cache: Endpoint
+    auth_secret_arn: str
+    database: Endpoint
+    database_name: str
+    database_user: str
+    database_password: str | None = field(default=None, repr=False)
+    region: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Reads the variables; opens no connection. SettingsError for the first that is missing or malformed."""
+        password = environment.get("RDS_PASSWORD")
+        return cls(
+            cache=_endpoint(environment, "ELASTICACHE_ENDPOINT", 6379),
+            auth_secret_arn=_text(environment, "ELASTICACHE_AUTH_SECRET_ARN"),
+            database=_endpoint(environment, "RDS_ENDPOINT", 5432),
+            database_name=_text(environment, "RDS_DB_NAME"),
+            database_user=_text(environment, "RDS_USER"),
+            database_password=password,
+            region=environment.get("AWS_REGION", "") if password else _text(environment, "AWS_REGION"),
+        )
+
+
+def _text(environment: Mapping[str, str], name: str) -> str:
+    if value := environment.get(name):
+        return value
+    raise SettingsError(f"the environment variable {name} is not set")
+
+
+def _endpoint(environment: Mapping[str, str], name: str, default_port: int) -> Endpoint:
+    try:
+        return parse_endpoint(_text(environment, name), default_port=default_port)
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}") from None

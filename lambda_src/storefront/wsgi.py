@@ -1,0 +1,8 @@
+"""The app for a WSGI server: `gunicorn storefront.wsgi:app`, with the environment variables of settings.py."""
+
+import os
+
+from storefront.bootstrap import build_app
+from storefront.settings import Settings
+
+app = build_app(Settings.from_environment(os.environ))

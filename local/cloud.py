@@ -1,0 +1,89 @@
+"""An AWS account on this machine: the emulator, the engines that it asks for, and the CDK CLI that deploys to it."""
+
+import os
+import platform
+import secrets
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from local.cdk_cli import CdkCli
+from local.emulator.process import ACCOUNT, REGION, Emulator
+from local.run_directory import RunDirectory
+from local.supervision import EngineSupervisor
+from local.tls import ensure_certificates
+
+_ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+class LocalCloud:
+    """Everything that a deployment needs, with all of its state in `directory`. `say` gets one line an event."""
+
+    def __init__(self, directory: Path, *, say: Callable[[str], None]) -> None:
+        self.directory = directory
+        self.run = RunDirectory(directory / "run")
+        self._say = say
+        self._engine_requests = directory / "engines"
+        self._engine_requests.mkdir(parents=True, exist_ok=True)
+        certificates = ensure_certificates(directory / "tls")
+        self.emulator = Emulator(
+            directory / "emulator",
+            engines=self._engine_requests,
+            certificates=certificates,
+            rds_password=_kept_password(directory / "rds-password"),
+        )
+        self.engines = EngineSupervisor(self._engine_requests, certificates=certificates, say=say)
+
+    def start(self) -> None:
+        """Starts the emulator and every engine of an earlier deployment."""
+        self.emulator.start()
+        self.reconcile()
+
+    def reconcile(self) -> None:
+        """Starts again what has ended, and keeps the pid files right."""
+        if not self.emulator.running():
+            self._say("the emulator ended; starting it again")
+            self.emulator.start()
+        self.engines.reconcile()
+        self.run.write([("emulator", self.emulator.pid), *self.engines.processes()])
+
+    def stop(self) -> None:
+        """Stops everything. What the emulator did since its last save is forgotten."""
+        self.emulator.stop()
+        self.engines.stop()
+
+    def start_over(self) -> None:
+        """Forgets every deployment with all of its data, and starts with an empty account."""
+        self.stop()
+        shutil.rmtree(self.emulator.directory, ignore_errors=True)
+        for request in self._engine_requests.glob("*.json"):
+            request.unlink()
+        self.start()
+
+    def cdk(self, context: dict[str, str], *, app: str | None = None) -> CdkCli:
+        """The CDK CLI for this account, bundling for this machine and its Python. `context` as for `cdk -c`."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        for_this_machine = {
+            "account": ACCOUNT,
+            "region": REGION,
+            "app.architecture": _ARCHITECTURES[platform.machine().lower()],
+            "app.python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        }
+        return CdkCli(
+            environment={**self.emulator.client_environment(), "PATH": path},
+            context={**for_this_machine, **context},
+            output=self.directory / "cdk.out",
+            log_file=self.directory / "logs" / "cdk.log",
+            while_waiting=self.reconcile,
+            say=self._say,
+            app=app,
+        )
+
+
+def _kept_password(path: Path) -> str:
+    """The password in the file, made up and written on the first call."""
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(24))
+    return path.read_text()

@@ -1,0 +1,26 @@
+"""gunicorn's settings for `make up`: the same WSGI app that Lambda runs, under a production server."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+_RUN = Path(os.environ["LOCAL_RUN"])
+
+wsgi_app = "storefront.wsgi:app"
+bind = [f"fd://{os.environ['LOCAL_SOCKET']}"]
+workers = int(os.environ["WORKERS"])
+worker_class = "gthread"
+threads = 8
+graceful_timeout = 5
+control_socket_disable = True
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Gives the worker the lowest free number, so that a restarted one inherits its predecessor's name."""
+    taken = {other.number for other in server.WORKERS.values()}
+    worker.number = next(number for number in range(1, workers + 1) if number not in taken)
+
+
+def post_fork(_server: Any, worker: Any) -> None:
+    """Names the process for whoever looks."""
+    (_RUN / f"worker-{worker.number}.pid").write_text(f"{worker.pid}\n")

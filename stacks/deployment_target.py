@@ -1,0 +1,68 @@
+"""Refuse a deployment that would go anywhere but to the stage's own account and region.
+
+``python -m stacks.deployment_target -c stage=prod -c account=...`` prints where it goes if the caller's credentials and
+region are the configured ones, and else fails with one clear error. `make deploy` asks it first.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from stacks.config import StageConfig
+from stacks.stages import DEFAULT_STAGE, ConfigError, load
+
+
+class WrongTargetError(Exception):
+    """The credentials or the region at hand are not the stage's. The message names both."""
+
+
+def check(config: StageConfig, session: boto3.Session) -> str:
+    """The ARN of the caller, who is in the right account and region.
+
+    :raises WrongTargetError: if account or region are not configured, not the caller's, or cannot be found out
+    """
+    if config.account is None or config.region is None:
+        raise WrongTargetError(
+            f"stage {config.stage} does not say where to deploy to: set account and region in stacks/stages.py, "
+            "or give -c account=... -c region=..."
+        )
+    if session.region_name != config.region:
+        raise WrongTargetError(
+            f"stage {config.stage} belongs to region {config.region}, but the session's region is "
+            f"{session.region_name or 'not set'}: set AWS_REGION or choose another profile"
+        )
+    try:
+        identity = session.client("sts").get_caller_identity()
+    except (BotoCoreError, ClientError) as error:
+        raise WrongTargetError(f"cannot find out who is calling: {error}") from error
+    if identity["Account"] != config.account:
+        raise WrongTargetError(
+            f"stage {config.stage} belongs to account {config.account}, but the caller is {identity['Arn']} "
+            f"in account {identity['Account']}: choose another profile"
+        )
+    return identity["Arn"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Check what the command line names, with the same ``-c KEY=VALUE`` that the CDK CLI takes."""
+    parser = argparse.ArgumentParser(prog="stacks.deployment_target", description=__doc__)
+    parser.add_argument("-c", "--context", action="append", default=[], metavar="KEY=VALUE", help="stage or a setting")
+    overrides = dict(_pair(text) for text in parser.parse_args(arguments).context)
+    try:
+        config = load(overrides.pop("stage", DEFAULT_STAGE), overrides)
+        caller = check(config, boto3.Session())
+    except (ConfigError, WrongTargetError) as error:
+        sys.exit(f"error: {error}")
+    sys.stdout.write(f"deploying stage {config.stage} to {config.account} in {config.region} as {caller}\n")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, _, value = text.partition("=")
+    return key, value
+
+
+if __name__ == "__main__":
+    main()

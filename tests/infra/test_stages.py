@@ -1,0 +1,116 @@
+"""Settings: what is allowed, and what an error says about it."""
+
+import pytest
+
+from stacks.config import StageConfig
+from stacks.stages import STAGES, ConfigError, load, settings
+from tests.infra.synthesis import SETTINGS
+
+
+def load_dev(**overrides: str) -> StageConfig:
+    return load("dev", SETTINGS["dev"] | {key.replace("__", "."): text for key, text in overrides.items()})
+
+
+def test_text_is_converted_by_the_type_of_its_setting() -> None:
+    config = load_dev(
+        cache__nodes="3",
+        cache__multi_az="true",
+        cache__node_type="cache.r7g.xlarge",
+        web__allowed_cidrs="203.0.113.7/32, 198.51.100.0/24",
+        app__reserved_concurrency="5",
+        app__python="3.12",
+        account="012345678901",
+    )
+    assert (config.cache.nodes, config.cache.multi_az, config.cache.node_type) == (3, True, "cache.r7g.xlarge")
+    assert [str(cidr) for cidr in config.web.allowed_cidrs] == ["203.0.113.7/32", "198.51.100.0/24"]
+    assert (config.app.reserved_concurrency, config.app.python, config.account) == (5, "3.12", "012345678901")
+
+
+def test_none_unsets_a_setting_that_may_be_unset() -> None:
+    assert load("prod", SETTINGS["prod"] | {"app.reserved_concurrency": "none"}).app.reserved_concurrency is None
+
+
+def test_unknown_stage_names_the_allowed_ones() -> None:
+    with pytest.raises(ConfigError, match=r"unknown stage 'prdo'; allowed: dev, prod"):
+        load("prdo")
+
+
+def test_unknown_setting_names_the_allowed_ones() -> None:
+    with pytest.raises(ConfigError, match=r"unknown setting 'cache.nodetype'; allowed: .*cache\.node_type"):
+        load_dev(cache__nodetype="x")
+
+
+def test_the_stage_is_no_setting() -> None:
+    assert "stage" not in settings()
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "allowed"),
+    [
+        ("cache.engine", "memcached", "'redis' or 'valkey'"),
+        ("cache.nodes", "7", "less than or equal to 6"),
+        ("cache.nodes", "3.0", "valid integer"),
+        ("cache.nodes", "three", "valid integer"),
+        ("cache.nodes", "true", "valid integer"),
+        ("cache.multi_az", "yes", "valid boolean"),
+        ("cache.node_type", "r7g.large", "cache"),
+        ("cache.snapshot_window", "25:00-26:00", "pattern"),
+        ("database.instance_type", "t4g.micro", "db"),
+        ("database.monitoring_interval_seconds", "7", "1, 5, 10, 15, 30 or 60"),
+        ("web.allowed_cidrs", "203.0.113.7/24", "host bits"),
+        ("web.allowed_cidrs", "everyone", "4 octets"),
+        ("app.architecture", "arm", "'arm64' or 'x86_64'"),
+        ("app.reserved_concurrency", "0", "greater than or equal to 1"),
+        ("account", "12", "pattern"),
+        ("region", "frankfurt", "pattern"),
+        ("network.zones", "4", "less than or equal to 3"),
+        ("log_retention_days", "8", "7, 30, 90"),
+    ],
+)
+def test_refused_value_is_named_with_what_is_allowed(key: str, text: str, allowed: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_dev(**{key.replace(".", "__"): text})
+    assert key in str(refused.value)
+    assert text.split(",")[0] in str(refused.value)
+    assert allowed in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"cache__multi_az": "true"}, r"cache\.multi_az=true needs cache\.nodes of at least 2, not 1"),
+        ({"network__availability_zones": "eu-west-1a"}, r"network\.zones=2"),
+        ({"network__availability_zones": "eu-west-1a,eu-west-1a"}, r"network\.zones=2"),
+        ({"network__nat_gateways": "3"}, r"more than network\.zones=2"),
+        ({"network__cidr": "10.0.0.0/24"}, r"give a /16 to a /20"),
+        ({"database__max_allocated_storage_gib": "22", "database__allocated_storage_gib": "21"}, r"at least 10 %"),
+        ({"domain_name": "shop.example.com"}, r"hosted_zone_id go together"),
+        ({"domain_name": "shop.example.com", "hosted_zone_id": "Z1", "certificate_arn": "arn:aws:acm:x"}, r"exclude"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(overrides: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_dev(**overrides)
+
+
+def test_fails_when_prod_has_no_certificate() -> None:
+    with pytest.raises(ConfigError, match="give certificate_arn, or domain_name with hosted_zone_id"):
+        load("prod")
+
+
+def test_fails_when_dev_admits_nobody() -> None:
+    with pytest.raises(ConfigError, match=r"give web\.allowed_cidrs"):
+        load("dev")
+
+
+def test_settings_cannot_be_changed_after_they_were_checked() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_dev().cache.nodes = 2
+
+
+def test_every_setting_is_described() -> None:
+    assert [key for key, field in settings().items() if not field.description] == []
+
+
+def test_every_value_of_a_stage_is_a_setting() -> None:
+    assert [key for values in STAGES.values() for key in values if key not in settings()] == []
