@@ -11,6 +11,7 @@ if cache.invalidate("product:42").pending:
 
 from cache_aside.aio import AsyncCacheAside
 from cache_aside.client import CacheAside
+from cache_aside.emf import EmbeddedMetrics
 from cache_aside.errors import (
     CacheUnavailableError,
     LoadTimeoutError,
@@ -21,21 +22,27 @@ from cache_aside.errors import (
 from cache_aside.observe import Event, Observer
 from cache_aside.options import Options
 from cache_aside.policy import Policy
+from cache_aside.relay import Outbox, OutboxRow, Relay, RelayReport
 from cache_aside.results import Invalidation, Replicas, Result, Served
 
 __all__ = [
     "AsyncCacheAside",
     "CacheAside",
     "CacheUnavailableError",
+    "EmbeddedMetrics",
     "Event",
     "Invalidation",
     "LoadTimeoutError",
     "LoadUnavailableError",
     "Observer",
     "Options",
+    "Outbox",
+    "OutboxRow",
     "OverloadedError",
     "Policy",
     "PolicyError",
+    "Relay",
+    "RelayReport",
     "Replicas",
     "Result",
     "Served",

@@ -5,9 +5,10 @@ import contextlib
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from cache_aside.aio_link import AsyncLink
+from cache_aside.cached import Cached
 from cache_aside.commands import Background, Command, Deliver, Join, Load, Op, Pause, RoundTrip, Steps
 from cache_aside.errors import LoadTimeoutError, OverloadedError
 from cache_aside.filling import Surroundings
@@ -22,6 +23,7 @@ from cache_aside.server import Identity
 from cache_aside.trust import Trust
 
 T = TypeVar("T")
+P = ParamSpec("P")
 LoadMany = Callable[[Sequence[str]], Awaitable[Mapping[str, T | None]]]
 
 
@@ -113,6 +115,19 @@ class AsyncCacheAside:
         event = Event.CONFIRMED if outcome.confirmed else Event.PENDING
         self._observer.on_event("", event, time.monotonic() - started)
         return outcome
+
+    def cached(
+        self, template: str, *, policy: Policy[T]
+    ) -> Callable[[Callable[P, Awaitable[T | None]]], Cached[P, Awaitable[T | None]]]:
+        """Decorate a coroutine function; see `CacheAside.cached`."""
+
+        def decorate(function: Callable[P, Awaitable[T | None]]) -> Cached[P, Awaitable[T | None]]:
+            async def read(key: str, load: Callable[[], Awaitable[T | None]]) -> T | None:
+                return (await self.get_or_load(key, load, policy=policy)).value
+
+            return Cached(template, function, read, self.invalidate)
+
+        return decorate
 
     async def replication_id(self) -> str:
         """The replication history that the primary serves; see `CacheAside.replication_id`."""

@@ -14,7 +14,7 @@ from cache_aside.breaker import Breaker
 from cache_aside.commands import Op
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.observe import SILENT, Event, Observer
-from cache_aside.server import IDENTIFY, Identity, NotPrimaryError, Server, is_outage, retryable
+from cache_aside.server import IDENTIFY, Attempts, Identity, NotPrimaryError, Server, is_outage
 from cache_aside.trust import Trust
 
 
@@ -167,15 +167,15 @@ class AsyncLink:
             await self._idle.pop().close()
 
     async def _trip(self, channel: AsyncChannel, ops: Sequence[Op]) -> list[Any]:
-        reused, token = channel.connected, self._server.token
-        try:
-            return await channel.trip(ops)
-        except redis.RedisError as error:
-            if not retryable(error, ops, reused=reused):
-                raise
-            await channel.close()
-            self._server.refused(error, token)
-        return await channel.trip(ops)
+        attempts = Attempts(self._server, ops)
+        while True:
+            attempts.begin(reused=channel.connected)
+            try:
+                return await channel.trip(ops)
+            except redis.RedisError as error:
+                if not attempts.another(error):
+                    raise
+                await channel.close()
 
     async def _failed(self, channel: AsyncChannel, error: redis.RedisError) -> None:
         self._observer.on_event("", Event.CACHE_ERROR, 0.0)

@@ -7,8 +7,9 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
+from cache_aside.cached import Cached
 from cache_aside.commands import Background, Command, Deliver, Join, Load, Op, Pause, RoundTrip, Steps
 from cache_aside.errors import OverloadedError
 from cache_aside.filling import Surroundings
@@ -24,6 +25,7 @@ from cache_aside.server import Identity
 from cache_aside.trust import Trust
 
 T = TypeVar("T")
+P = ParamSpec("P")
 LoadMany = Callable[[Sequence[str]], Mapping[str, T | None]]
 
 
@@ -124,6 +126,17 @@ class CacheAside:
         event = Event.CONFIRMED if outcome.confirmed else Event.PENDING
         self._observer.on_event("", event, time.monotonic() - started)
         return outcome
+
+    def cached(self, template: str, *, policy: Policy[T]) -> Callable[[Callable[P, T | None]], Cached[P, T | None]]:
+        """Decorate a function so that its results are cached under keys made of its arguments: `"product:{id}"`."""
+
+        def decorate(function: Callable[P, T | None]) -> Cached[P, T | None]:
+            def read(key: str, load: Callable[[], T | None]) -> T | None:
+                return self.get_or_load(key, load, policy=policy).value
+
+            return Cached(template, function, read, self.invalidate)
+
+        return decorate
 
     def replication_id(self) -> str:
         """The replication history that the primary serves; it changes with every failover and restart.

@@ -99,7 +99,7 @@ class Codec(Generic[T]):
             try:
                 _, _, expires_ms, claimed_ms, load_ms = _HEADER.unpack_from(raw)
                 value = self._decode(raw[_HEADER.size :]) if kind == self._value else None
-            except (struct.error, msgspec.DecodeError):
+            except (struct.error, msgspec.DecodeError, UnicodeDecodeError):
                 return Entry(State.UNREADABLE, raw)
             now_ms = now * 1000
             claimed = now_ms < claimed_ms

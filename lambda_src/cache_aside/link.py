@@ -13,7 +13,7 @@ from cache_aside.channel import Channel
 from cache_aside.commands import Op
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.observe import SILENT, Event, Observer
-from cache_aside.server import Identity, Server, is_outage, retryable
+from cache_aside.server import Attempts, Identity, Server, is_outage
 from cache_aside.trust import Trust
 
 
@@ -102,15 +102,15 @@ class Link:
         return channel
 
     def _trip(self, channel: Channel, ops: Sequence[Op]) -> list[Any]:
-        reused, token = channel.connected, self._server.token
-        try:
-            return channel.trip(ops)
-        except redis.RedisError as error:
-            if not retryable(error, ops, reused=reused):
-                raise
-            channel.close()
-            self._server.refused(error, token)
-        return channel.trip(ops)
+        attempts = Attempts(self._server, ops)
+        while True:
+            attempts.begin(reused=channel.connected)
+            try:
+                return channel.trip(ops)
+            except redis.RedisError as error:
+                if not attempts.another(error):
+                    raise
+                channel.close()
 
     def _failed(self, channel: Channel, error: redis.RedisError) -> None:
         self._observer.on_event("", Event.CACHE_ERROR, 0.0)

@@ -23,7 +23,7 @@ class Policy(Generic[T]):
         negative_ttl_seconds: how long "there is none" is cached. Default 0: not cached.
         jitter: every TTL is shortened by a random share of up to this much, so that keys filled together do not expire
             together. Default 0.1.
-        version: raise it when the meaning of the value changes but its shape does not; a changed shape is noticed.
+        schema_version: raise it when the meaning of the value changes but its shape does not: a new shape is noticed.
         max_bytes: larger values are not cached. Default 64 KiB.
         load_timeout_seconds: hard timeout. A lease lasts this long, an asynchronous load is cancelled then, and a
             synchronous loader must bound itself (statement_timeout). Default 5.
@@ -49,7 +49,7 @@ class Policy(Generic[T]):
     ttl_seconds: float | Callable[[T], float]
     negative_ttl_seconds: float = 0.0
     jitter: float = 0.1
-    version: int = 1
+    schema_version: int = 1
     max_bytes: int = 64 * 1024
     load_timeout_seconds: float = 5.0
     wait_timeout_seconds: float | None = None
@@ -64,7 +64,7 @@ class Policy(Generic[T]):
         self._validate()
         codec = Codec(
             self.value_type,
-            schema_id(self.value_type, self.version),
+            schema_id(self.value_type, self.schema_version),
             early_refresh_beta=self.early_refresh_beta,
             stale_seconds=self.stale_if_error_seconds,
         )

@@ -2,7 +2,7 @@
 
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -31,11 +31,15 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     engine.stop()
 
 
-def server_of(valkey: Valkey, options: Options | None = None) -> Server:
-    """How clients reach it."""
-    tls = ssl.create_default_context(cafile=str(valkey.certificates.ca_file))
-    patient = options or Options(connect_timeout_seconds=5, read_timeout_seconds=5)
-    return patient.server("localhost", valkey.port, valkey.auth_token, tls)
+def tls_of(valkey: Valkey) -> ssl.SSLContext:
+    """Trusts the authority of the local certificates and nobody else."""
+    return ssl.create_default_context(cafile=str(valkey.certificates.ca_file))
+
+
+def server_of(valkey: Valkey) -> Server:
+    """How clients reach it, with timeouts that a busy machine does not exceed."""
+    patient = Options(connect_timeout_seconds=5, read_timeout_seconds=5)
+    return patient.server("localhost", valkey.port, valkey.auth_token, tls_of(valkey))
 
 
 @pytest.fixture
@@ -90,6 +94,3 @@ def _on_valkey(flavour: str, options: Options, request: pytest.FixtureRequest) -
     )
     made = OnLoop(lambda: AsyncCacheAside(counted_async, options=options))
     return Bench(made, counted_async, client.execute_command)
-
-
-Command = Callable[..., Any]

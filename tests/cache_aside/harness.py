@@ -2,12 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from cache_aside import AsyncCacheAside, CacheAside, Invalidation, Policy, Replicas, Result
+from cache_aside import AsyncCacheAside, Invalidation, Policy, Replicas, Result
 from cache_aside.aio import AsyncTransport
 from cache_aside.client import Transport
 from cache_aside.commands import Op
@@ -94,18 +94,19 @@ class FakeTransport:
         """Nothing is held."""
 
 
-class AsyncFakeTransport(FakeTransport):
+class AsyncFakeTransport:
     """The same for the async client."""
 
-    async def execute(self, ops: Sequence[Op], fail_closed: bool = False) -> list[Any]:  # type: ignore[override]
-        return super().execute(ops, fail_closed)
+    def __init__(self, server: FakeServer) -> None:
+        self._inner = FakeTransport(server)
 
-    async def deliver(  # type: ignore[override]
-        self, ops: Sequence[Op], timeout_seconds: float, *, fresh: bool
-    ) -> tuple[list[Any], Identity]:
-        return super().deliver(ops, timeout_seconds, fresh=fresh)
+    async def execute(self, ops: Sequence[Op], fail_closed: bool = False) -> list[Any]:
+        return self._inner.execute(ops, fail_closed)
 
-    async def close(self) -> None:  # type: ignore[override]
+    async def deliver(self, ops: Sequence[Op], timeout_seconds: float, *, fresh: bool) -> tuple[list[Any], Identity]:
+        return self._inner.deliver(ops, timeout_seconds, fresh=fresh)
+
+    async def close(self) -> None:
         """Nothing is held."""
 
 
@@ -159,7 +160,7 @@ class OnLoop:
         self._thread.join()
         self._loop.close()
 
-    def _wait(self, made: Any) -> Any:
+    def _wait(self, made: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(made, self._loop).result(30)
 
 
