@@ -18,7 +18,7 @@ Connect = Callable[..., Cache]
 @pytest.fixture
 def proxy(valkey: Valkey) -> Iterator[FaultProxy]:
     """The way to the server."""
-    with FaultProxy(valkey.port, delay_seconds=0.5) as made:
+    with FaultProxy(valkey.port) as made:
         yield made
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 import struct
 import threading
@@ -18,7 +19,7 @@ class Fault(Enum):
 
     NONE = "none"
     SLOW = "slow"
-    """Each chunk towards the client arrives `delay_seconds` late."""
+    """Each chunk towards the client arrives late, by a random time between the two `delays_seconds`."""
     BLACKHOLE = "blackhole"
     """Connections are accepted and bytes are swallowed."""
     RESET = "reset"
@@ -28,10 +29,10 @@ class Fault(Enum):
 class FaultProxy:
     """Forwards to `target_port` until it is told to `inject` something. A context manager."""
 
-    def __init__(self, target_port: int, *, delay_seconds: float = 1.0) -> None:
+    def __init__(self, target_port: int, *, delays_seconds: tuple[float, float] = (0.5, 1.0)) -> None:
         self.port = free_port()
         self.accepted = 0
-        self._target_port, self._delay = target_port, delay_seconds
+        self._target_port, self._delays = target_port, delays_seconds
         self._fault = Fault.NONE
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -44,7 +45,7 @@ class FaultProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._call(self._stop())
+        self._call(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -78,6 +79,12 @@ class FaultProxy:
             self._server = None
         await self._reset()
 
+    async def _end(self) -> None:
+        await self._stop()
+        handlers = asyncio.all_tasks() - {asyncio.current_task()}
+        if handlers:
+            await asyncio.wait(handlers, timeout=10)
+
     async def _inject(self, fault: Fault) -> None:
         self._fault = fault
         if fault in (Fault.REFUSED, Fault.RESET):
@@ -97,23 +104,30 @@ class FaultProxy:
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        if self._fault is Fault.RESET:
+        try:
+            if self._fault is Fault.RESET:
+                raise ConnectionResetError
+            target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        except OSError:
             return _reset(writer)
-        target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
         self._writers |= {writer, target_writer}
         try:
-            await asyncio.gather(self._pump(reader, target_writer, 0), self._pump(target_reader, writer, self._delay))
+            await asyncio.gather(
+                self._pump(reader, target_writer, (0, 0)), self._pump(target_reader, writer, self._delays)
+            )
         finally:
             for end in (writer, target_writer):
                 self._writers.discard(end)
                 end.transport.abort()
         return None
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, delay: float) -> None:
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, delays: tuple[float, float]
+    ) -> None:
         try:
             while chunk := await source.read(_CHUNK_BYTES):
                 if self._fault is Fault.SLOW:
-                    await asyncio.sleep(delay)
+                    await asyncio.sleep(random.uniform(*delays))  # noqa: S311
                 if self._fault is not Fault.BLACKHOLE:
                     sink.write(chunk)
                     await sink.drain()
