@@ -29,7 +29,7 @@ from tests.faults.workload import ITEM, OPTIONS, Settings
 
 KEYS = [f"item:{number}" for number in range(60)]
 WORKERS = 3
-READERS = 3
+READERS = 5
 RELAY_PERIOD_SECONDS = 0.2
 LONGEST_FAULT_SECONDS = 1.0
 BOUND_SECONDS = 4.0

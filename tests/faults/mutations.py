@@ -68,8 +68,8 @@ MUTATIONS: dict[str, tuple[str, Callable[[], None]]] = {
     "delete_before_commit": ("calm", delete_before_commit),
     "joiners_accept_unaccepted_fills": ("calm", joiners_accept_unaccepted_fills),
     "leases_are_alike": ("calm", leases_are_alike),
-    "flight_stays_open_during_fill": ("calm", flight_stays_open_during_fill),
+    "flight_stays_open_during_fill": ("interleavings", flight_stays_open_during_fill),
     "no_outbox": ("cuts", no_outbox),
     "no_replay_after_failover": ("failovers", no_replay_after_failover),
 }
-"""By name: the campaign that catches it, and what breaks the protocol in a worker's process."""
+"""By name: the check that catches it (a campaign, or the enumerated interleavings), and what breaks the protocol."""
