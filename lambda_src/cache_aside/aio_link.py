@@ -14,7 +14,7 @@ from cache_aside.breaker import Breaker
 from cache_aside.commands import Op
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.observe import SILENT, Event, Observer
-from cache_aside.server import IDENTIFY, Attempts, Identity, NotPrimaryError, Server, is_outage
+from cache_aside.server import IDENTIFY, Attempts, Identity, NotPrimaryError, Server, is_outage, pack
 from cache_aside.trust import Trust
 
 
@@ -60,10 +60,9 @@ class AsyncChannel:
 
     async def _exchange(self, ops: Sequence[Op], timeout_seconds: float) -> list[Any]:
         limit = timeout_seconds if self.connected else timeout_seconds + self._server.connect_timeout_seconds
-        packed = [part for op in ops for part in self._connection.pack_command(*op)]
         try:
             async with asyncio.timeout(limit):
-                await self._connection.send_packed_command(packed, check_health=False)
+                await self._connection.send_packed_command(pack(ops), check_health=False)
                 replies = [await self._read() for _ in ops]
         except TimeoutError as error:
             raise redis.TimeoutError("the cache did not answer in time") from error

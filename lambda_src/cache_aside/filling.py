@@ -18,7 +18,8 @@ from cache_aside.writes import Bid, bid, fill, undo
 
 T = TypeVar("T")
 _FIRST_PAUSE_SECONDS = 0.002
-_LONGEST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 0.025
+_PAUSE_GROWTH = 1.3
 
 
 class Surroundings(msgspec.Struct):
@@ -56,7 +57,7 @@ class Fill(Generic[T]):
             if self._here.monotonic() >= self.deadline:
                 break
             yield Pause(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+            pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
             if not (yield from self.look_again()):
                 break
         return (yield from self.load_past())
