@@ -59,9 +59,11 @@ class AsyncChannel:
         await self._connection.disconnect(nowait=True)
 
     async def _exchange(self, ops: Sequence[Op], timeout_seconds: float) -> list[Any]:
-        limit = timeout_seconds if self.connected else timeout_seconds + self._server.connect_timeout_seconds
         try:
-            async with asyncio.timeout(limit):
+            if not self.connected:
+                async with asyncio.timeout(self._server.connect_timeout_seconds):
+                    await self._connection.connect_check_health(check_health=False)
+            async with asyncio.timeout(timeout_seconds):
                 await self._connection.send_packed_command(pack(ops), check_health=False)
                 replies = [await self._read() for _ in ops]
         except TimeoutError as error:

@@ -137,8 +137,6 @@ class Fill(Generic[T]):
                 self.flight.error = error
             self.stand_in(error)
             return
-        if self.flight is not None:
-            self._here.flights.close(self.flight)
         replies = yield from self._trip(ops)
         for key, accepted in zip(held, replies or [0] * len(ops), strict=True):
             if not accepted:
@@ -169,6 +167,9 @@ class Fill(Generic[T]):
             self._note(event, self._here.monotonic() - started)
 
     def _trip(self, ops: Sequence[Op]) -> Steps[list[Any] | None]:
+        """The replies; None when the cache does not answer."""
+        if self.flight is not None:
+            self.flight.turn += 1
         try:
             replies: list[Any] = yield RoundTrip(ops, self._policy.fail_closed)
         except CacheUnavailableError:
@@ -178,6 +179,8 @@ class Fill(Generic[T]):
     def _found(self, key: str, raw: bytes | None) -> None:
         entry = self._policy.codec.read(raw, self._here.clock(), self._here.draw)
         if entry.state is State.FRESH:
+            if self.flight is not None:
+                self.flight.accept(entry.value)
             self._settle(key, entry.value, Served.HIT)
         else:
             self._waiting[key] = entry
