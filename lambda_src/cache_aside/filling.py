@@ -17,9 +17,8 @@ from cache_aside.results import Result, Served
 from cache_aside.writes import Bid, bid, fill, undo
 
 T = TypeVar("T")
-_FIRST_PAUSE_SECONDS = 0.002
-_LONGEST_PAUSE_SECONDS = 0.025
-_PAUSE_GROWTH = 1.3
+_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.002, 0.025
+_PAUSE_SHARE = 0.1  # of the time waited so far: nobody waits a tenth longer than the load takes
 
 
 class Surroundings(msgspec.Struct):
@@ -48,16 +47,16 @@ class Fill(Generic[T]):
 
     def run(self) -> Steps[dict[str, Result[T]]]:
         """Load what nobody loads, wait for the rest."""
-        pause = _FIRST_PAUSE_SECONDS
+        started = self._here.monotonic()
         while (held := (yield from self._acquire())) is not None:
             if held:
                 yield from self._load_and_fill(held)
             if not self._waiting:
                 return self.results
-            if self._here.monotonic() >= self.deadline:
+            now = self._here.monotonic()
+            if now >= self.deadline:
                 break
-            yield Pause(pause)
-            pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
+            yield Pause(min(max((now - started) * _PAUSE_SHARE, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS))
             if not (yield from self.look_again()):
                 break
         return (yield from self.load_past())
