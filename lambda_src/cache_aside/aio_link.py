@@ -1,6 +1,7 @@
 """The connections of the asynchronous client: a few, shared by all tasks of one event loop."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -16,6 +17,8 @@ from cache_aside.errors import CacheUnavailableError
 from cache_aside.observe import SILENT, Event, Observer
 from cache_aside.server import IDENTIFY, Attempts, Identity, NotPrimaryError, Server, is_outage, pack
 from cache_aside.trust import Trust
+
+_log = logging.getLogger("cache_aside")
 
 
 class AsyncChannel:
@@ -158,6 +161,7 @@ class AsyncLink:
         finally:
             await channel.close()
         self._breaker.close()
+        _log.warning("the cache is available again")
         return True
 
     async def close(self) -> None:
@@ -182,8 +186,10 @@ class AsyncLink:
         self._observer.on_event("", Event.CACHE_ERROR, 0.0)
         if is_outage(error):
             await channel.close()
-            if self._breaker.trip() and self._background:
-                self._prober = asyncio.create_task(self._probe_until_closed())
+            if self._breaker.trip():
+                _log.warning("the cache is unavailable, readers go past it: %s", error)
+                if self._background:
+                    self._prober = asyncio.create_task(self._probe_until_closed())
 
     async def _probe_until_closed(self) -> None:
         while self._breaker.is_open:
