@@ -1,0 +1,168 @@
+"""The storefront over a real Valkey and a real PostgreSQL that the real migration has prepared."""
+
+import itertools
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from wsgiref.types import WSGIApplication
+
+import httpx
+import pytest
+
+from local.engines import Postgres, Valkey
+from local.tls import Certificates, ensure_certificates
+from storefront.bootstrap import build_app
+from storefront.settings import Settings
+from tests.storefront.deployment import (
+    AUTH_SECRET,
+    AUTH_TOKEN,
+    MASTER_PASSWORD,
+    MASTER_SECRET,
+    OPERATOR,
+    OPERATOR_SECRET,
+    Connection,
+    connect,
+    migrate,
+    variables,
+)
+from tests.storefront.documented import assert_documented
+from tests.storefront.fake_secrets_manager import FakeSecretsManager
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def directory() -> Iterator[Path]:
+    """A directory that PostgreSQL's unprivileged user can enter, unlike pytest's own."""
+    path = Path(tempfile.mkdtemp(prefix="storefront-tests-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def certificates(directory: Path) -> Certificates:
+    """Those of the engines."""
+    return ensure_certificates(directory / "tls")
+
+
+@pytest.fixture(scope="session")
+def valkey(directory: Path, certificates: Certificates) -> Iterator[Valkey]:
+    """The cache."""
+    engine = Valkey(directory / "valkey", auth_token=AUTH_TOKEN, certificates=certificates)
+    engine.start()
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(directory: Path, certificates: Certificates) -> Iterator[Postgres]:
+    """The database."""
+    engine = Postgres(
+        directory / "postgres", master_password=MASTER_PASSWORD, database="storefront", certificates=certificates
+    )
+    engine.start()
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(scope="session")
+def secrets_manager() -> Iterator[FakeSecretsManager]:
+    """Holds the three secrets of a deployment."""
+    fake = FakeSecretsManager()
+    fake.secrets = {
+        AUTH_SECRET: AUTH_TOKEN,
+        MASTER_SECRET: json.dumps({"username": "postgres", "password": MASTER_PASSWORD}),
+        OPERATOR_SECRET: json.dumps(OPERATOR),
+    }
+    yield fake
+    fake.close()
+
+
+@pytest.fixture(scope="session")
+def environment(valkey: Valkey, postgres: Postgres, secrets_manager: FakeSecretsManager) -> Iterator[None]:
+    """What the deployment sets for both functions."""
+    given = variables(
+        cache=valkey.endpoint,
+        database=postgres.endpoint,
+        ca_file=str(valkey.certificates.ca_file),
+        aws_url=secrets_manager.url,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in given.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="session")
+def migrated(environment: None) -> dict[str, Any]:
+    """What the migration answered to the first deployment."""
+    return migrate()
+
+
+@pytest.fixture(scope="session")
+def settings(migrated: dict[str, Any]) -> Settings:
+    """The app's, but more patient with the cache, so that a busy machine fails no test."""
+    return replace(Settings.from_environment(os.environ), cache_timeout_seconds=5)
+
+
+@pytest.fixture(scope="session")
+def app(settings: Settings) -> WSGIApplication:
+    """The app, as a WSGI server runs it."""
+    return build_app(settings)
+
+
+@pytest.fixture
+def client(app: WSGIApplication, valkey: Valkey, postgres: Postgres) -> Iterator[httpx.Client]:
+    """Talks HTTP to the app. Every answer is held against the OpenAPI document. Both engines run again afterwards."""
+    hooks = {"response": [assert_documented]}
+    transport = httpx.WSGITransport(app=app)
+    with httpx.Client(transport=transport, base_url="http://storefront", event_hooks=hooks) as connected:
+        yield connected
+    valkey.start()
+    postgres.start()
+
+
+@pytest.fixture(scope="session")
+def token(app: WSGIApplication) -> str:
+    """That of a session which no test ends."""
+    with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://storefront") as anonymous:
+        return str(anonymous.post("/sessions", json=OPERATOR).json()["token"])
+
+
+@pytest.fixture
+def operator(client: httpx.Client, token: str) -> httpx.Client:
+    """The client, logged in."""
+    client.headers["Authorization"] = f"Bearer {token}"
+    return client
+
+
+@pytest.fixture
+def product(operator: httpx.Client) -> str:
+    """The path of a new product of version 1, called Chair and for 19.90."""
+    created = operator.post("/products", json={"name": "Chair", "price": 19.90})
+    assert created.status_code == 201
+    return created.headers["Location"]
+
+
+@pytest.fixture
+def master(postgres: Postgres) -> Iterator[Connection]:
+    """A connection of the master user."""
+    with connect(postgres, "storefront") as connection:
+        yield connection
+
+
+@pytest.fixture
+def database(master: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty database and an app role of the same name, to which the migration function is directed."""
+    name = f"migration_{next(_numbers)}"
+    master.execute(f"CREATE DATABASE {name}")
+    monkeypatch.setenv("RDS_DB_NAME", name)
+    monkeypatch.setenv("RDS_USER", name)
+    yield name
+    master.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -1,0 +1,66 @@
+"""Each Lambda bundle holds what its handler imports."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from tests.storefront.deployment import variables
+
+LAMBDA_SRC = Path(__file__).parents[2] / "lambda_src"
+IN_THE_RUNTIME = {"boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3"}
+
+# An interpreter that cannot import the packages named on its command line.
+CONFINED = """
+import sys
+refused = set(sys.argv[2:])
+class Confinement:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in refused:
+            raise ModuleNotFoundError(f"{name} is not in the bundle", name=name)
+sys.meta_path.insert(0, Confinement())
+exec(sys.argv[1])
+"""
+
+
+def run_without(refused: set[str], statement: str) -> None:
+    """Fails when the statement does in an interpreter without these packages."""
+    command = [sys.executable, "-c", CONFINED, statement, *refused]
+    environment = os.environ | variables(cache="cache", database="db", ca_file="ca.pem", aws_url="http://127.0.0.1:1")
+    done = subprocess.run(command, cwd=LAMBDA_SRC, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def installed_beside(packages: set[str]) -> set[str]:
+    """What is installed here and is none of these."""
+    return set(packages_distributions()) - packages
+
+
+def bundled(requirements: str) -> set[str]:
+    """The packages that a locked requirements file installs."""
+    locked = (LAMBDA_SRC / requirements).read_text()
+    names = re.findall(r"^([A-Za-z0-9_.-]+)==", locked, re.MULTILINE)
+    return {name.replace("-", "_") for name in names}
+
+
+@pytest.mark.parametrize(
+    ("handler", "requirements"),
+    [
+        ("functions.schema_migration.handler", "functions/schema_migration/requirements.txt"),
+        ("storefront.lambda_handler", "storefront/requirements.txt"),
+    ],
+)
+def test_handler_runs_on_what_its_bundle_and_the_runtime_hold(handler: str, requirements: str) -> None:
+    refused = installed_beside(bundled(requirements) | IN_THE_RUNTIME)
+    assert {"aws_cdk", "httpx", "pytest"} <= refused
+    run_without(refused, f"import {handler}, boto3; boto3.client('secretsmanager')")
+
+
+def test_migration_starts_without_the_packages_of_the_app_and_the_sdk() -> None:
+    refused = installed_beside(bundled("functions/schema_migration/requirements.txt"))
+    assert {"boto3", "falcon", "msgspec", "redis"} <= refused
+    run_without(refused, "import functions.schema_migration.handler")
