@@ -44,8 +44,8 @@ def cdk_context() -> dict[str, object]:
 
 
 def _settings(context: Mapping[str, object]) -> dict[str, str]:
-    own = cdk_context()
-    return {key: str(value) for key, value in context.items() if ":" not in key and key[0] != "@" and key not in own}
+    flags = cdk_context()
+    return {k: str(v) for k, v in context.items() if ":" not in k and not k.startswith("@") and k not in flags}
 
 
 def main() -> None:

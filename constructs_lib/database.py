@@ -1,30 +1,14 @@
 """RDS for PostgreSQL with the settings that `rds.DatabaseInstance` leaves to its poor defaults."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import jsii
-from aws_cdk import (
-    Acknowledgment,
-    Duration,
-    Fn,
-    RemovalPolicy,
-    Validations,
-)
-from aws_cdk import (
-    aws_ec2 as ec2,
-)
-from aws_cdk import (
-    aws_iam as iam,
-)
-from aws_cdk import (
-    aws_kms as kms,
-)
-from aws_cdk import (
-    aws_rds as rds,
-)
-from aws_cdk import (
-    aws_secretsmanager as secretsmanager,
-)
+from aws_cdk import Acknowledgment, Duration, Fn, RemovalPolicy, Validations
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_rds as rds
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from constructs_lib.errors import PropError
@@ -163,8 +147,7 @@ class Database(Construct):
     @property
     def master_secret(self) -> secretsmanager.ISecret:
         """The secret that RDS makes: JSON with ``username`` and ``password``."""
-        assert self.instance.secret is not None  # noqa: S101 - manage_master_user_password makes one
-        return self.instance.secret
+        return cast(secretsmanager.ISecret, self.instance.secret)  # there is one: manage_master_user_password
 
     def grant_connect(self, grantee: iam.IGrantable, user: str) -> iam.Grant:
         """Allow connecting as the one database role `user` with an IAM token instead of a password."""

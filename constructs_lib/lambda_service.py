@@ -2,21 +2,11 @@
 
 from collections.abc import Mapping
 
-from aws_cdk import (
-    Duration,
-)
-from aws_cdk import (
-    aws_ec2 as ec2,
-)
-from aws_cdk import (
-    aws_elasticloadbalancingv2 as elbv2,
-)
-from aws_cdk import (
-    aws_elasticloadbalancingv2_targets as targets,
-)
-from aws_cdk import (
-    aws_lambda as lambda_,
-)
+from aws_cdk import Duration
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_elasticloadbalancingv2_targets as targets
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from constructs_lib.database import Database

@@ -6,6 +6,7 @@ from aws_cdk import CfnResource, Stack
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
+from constructs_lib.errors import PropError
 from constructs_lib.log_groups import LogSettings
 
 MOST_ZONES = 3
@@ -35,6 +36,8 @@ class Network(Construct):
             the VPC and its endpoints
         """
         super().__init__(scope, construct_id)
+        if not 1 <= zones <= MOST_ZONES:
+            raise PropError(f"zones must be 1 to {MOST_ZONES}, got: {zones}")
         app_subnets = ec2.SubnetType.PRIVATE_WITH_EGRESS if nat_gateways else ec2.SubnetType.PRIVATE_ISOLATED
         self.vpc = ec2.Vpc(
             self,

@@ -57,7 +57,7 @@ def bundle(source: Path, requirements: Path, platform: str, python: str, output:
         said why
     """
     shutil.copytree(source, output, ignore=_IGNORED, dirs_exist_ok=True)
-    install = [uv.find_uv_bin(), "pip", "install", "--quiet", "--no-config", "--target", str(output)]
+    install = [uv.find_uv_bin(), "pip", "install", "--quiet", "--target", str(output)]
     install += ["--python-platform", platform, "--python-version", python]
     install += ["--only-binary", ":all:", "--require-hashes", "--no-deps", "--no-installer-metadata"]
     subprocess.run([*install, "--requirements", str(requirements)], check=True)  # noqa: S603 - no user input

@@ -3,40 +3,18 @@
 from dataclasses import dataclass
 
 import jsii
-from aws_cdk import (
-    Acknowledgment,
-    ArnFormat,
-    Aws,
-    Duration,
-    Fn,
-    RemovalPolicy,
-    Resource,
-    Stack,
-    Validations,
-)
-from aws_cdk import (
-    aws_cloudwatch as cloudwatch,
-)
-from aws_cdk import (
-    aws_ec2 as ec2,
-)
-from aws_cdk import (
-    aws_elasticache as elasticache,
-)
-from aws_cdk import (
-    aws_iam as iam,
-)
-from aws_cdk import (
-    aws_kms as kms,
-)
-from aws_cdk import (
-    aws_logs as logs,
-)
+from aws_cdk import Acknowledgment, ArnFormat, Aws, Fn, RemovalPolicy, Resource, Stack, Validations
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_elasticache as elasticache
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from constructs_lib.auth_token import AuthToken
 from constructs_lib.errors import PropError
 from constructs_lib.log_groups import LogSettings
+from constructs_lib.redis_metrics import RedisMetrics
 
 PORT = 6379
 MOST_NODES = 6
@@ -56,7 +34,7 @@ VALKEY_8_2 = CacheEngine("valkey", "8.2", "valkey8")
 
 
 @jsii.implements(ec2.IConnectable)
-class RedisReplicationGroup(Resource):
+class RedisReplicationGroup(RedisMetrics, Resource):
     """One primary and its replicas, without shards. TLS and an AUTH token are always required.
 
     Changing a create-only property replaces the cache (CloudFormation schema): at-rest encryption and its key, the
@@ -112,7 +90,12 @@ class RedisReplicationGroup(Resource):
             "SubnetGroup",
             description="Subnets of the cache nodes",
             subnet_ids=vpc.select_subnets(
-                subnet_group_name=vpc_subnets.subnet_group_name, subnet_type=vpc_subnets.subnet_type
+                availability_zones=vpc_subnets.availability_zones,
+                one_per_az=vpc_subnets.one_per_az,
+                subnet_filters=vpc_subnets.subnet_filters,
+                subnet_group_name=vpc_subnets.subnet_group_name,
+                subnets=vpc_subnets.subnets,
+                subnet_type=vpc_subnets.subnet_type,
             ).subnet_ids,
         )
         self._resource = elasticache.CfnReplicationGroup(
@@ -144,22 +127,13 @@ class RedisReplicationGroup(Resource):
             ],
         )
         self._resource.apply_removal_policy(removal_policy)
-        Validations.of(self).acknowledge(
-            Acknowledgment(
-                id="AwsSolutions-AEC5",
-                reason="Another port hides nothing: the security group, TLS and the AUTH token decide who connects",
-            )
-        )
+        self.replication_group_id = self._resource.ref
+        self._acknowledge(multi_az)
 
     @property
     def connections(self) -> ec2.Connections:
         """The cache's group and port, for `app.connections.allow_to_default_port(cache)`."""
         return self._connections
-
-    @property
-    def replication_group_id(self) -> str:
-        """The id that CloudFormation gave the group."""
-        return self._resource.ref
 
     @property
     def primary_endpoint(self) -> str:
@@ -190,53 +164,29 @@ class RedisReplicationGroup(Resource):
         """Allow reading the AUTH token, which is all that a client needs besides the network."""
         return self.auth_token.grant_read(grantee)
 
-    def metric(
-        self, metric_name: str, *, node: int = 1, statistic: str = "Average", period: Duration | None = None
-    ) -> cloudwatch.Metric:
-        """Any metric of one node.
-
-        ElastiCache publishes by node: an alarm on the group's own id never fires (ElastiCache User Guide, "Metrics").
-
-        :param node: the node's number, from 1 to `nodes`
-        :param statistic: Default: Average
-        :param period: Default: one minute, as ElastiCache publishes
-        :raises PropError: for a node that the group does not have
-        """
-        if not 1 <= node <= self.nodes:
-            raise PropError(f"node must be 1 to {self.nodes}, got: {node}")
-        return cloudwatch.Metric(
-            namespace="AWS/ElastiCache",
-            metric_name=metric_name,
-            dimensions_map={"CacheClusterId": f"{self.replication_group_id}-{node:03}"},
-            statistic=statistic,
-            period=period or Duration.minutes(1),
+    def _acknowledge(self, multi_az: bool) -> None:
+        acknowledge = Validations.of(self).acknowledge
+        acknowledge(
+            Acknowledgment(
+                id="AwsSolutions-AEC5",
+                reason="Another port hides nothing: the security group, TLS and the AUTH token decide who connects",
+            )
         )
-
-    def metric_engine_cpu_utilization(self, *, node: int = 1) -> cloudwatch.Metric:
-        """Percent of the one core that the engine's main thread runs on; average."""
-        return self.metric("EngineCPUUtilization", node=node)
-
-    def metric_database_memory_usage_percentage(self, *, node: int = 1) -> cloudwatch.Metric:
-        """Percent of the memory for data in use; maximum."""
-        return self.metric("DatabaseMemoryUsagePercentage", node=node, statistic="Maximum")
-
-    def metric_curr_connections(self, *, node: int = 1) -> cloudwatch.Metric:
-        """Open connections, of at most 65,000; maximum."""
-        return self.metric("CurrConnections", node=node, statistic="Maximum")
-
-    def metric_evictions(self, *, node: int = 1) -> cloudwatch.Metric:
-        """Keys removed because memory was full; sum."""
-        return self.metric("Evictions", node=node, statistic="Sum")
-
-    def metric_replication_lag(self, *, node: int = 2) -> cloudwatch.Metric:
-        """Seconds that a replica is behind the primary; maximum."""
-        return self.metric("ReplicationLag", node=node, statistic="Maximum")
+        if self.nodes > 1 and not multi_az:
+            acknowledge(
+                Acknowledgment(
+                    id="CloudFormation-Validate::E3026",
+                    reason="ElastiCache takes 2 to 6 nodes without automatic failover (API reference, "
+                    "CreateReplicationGroup, NumCacheClusters), and the way to Multi-AZ leads through it",
+                )
+            )
 
     def _arn(self, resource: str, suffix: str) -> str:
         return Stack.of(self).format_arn(
             service="elasticache",
             resource=resource,
-            region=Aws.REGION,  # as parameters, so that the ARN reads the same in every environment
+            partition=Aws.PARTITION,  # as parameters, so that the ARN reads the same in every environment
+            region=Aws.REGION,
             account=Aws.ACCOUNT_ID,
             resource_name=self.replication_group_id + suffix,
             arn_format=ArnFormat.COLON_RESOURCE_NAME,

@@ -12,6 +12,8 @@ from aws_cdk import aws_route53_targets as route53_targets
 from aws_cdk import aws_s3 as s3
 from constructs import Construct, IDependable
 
+from constructs_lib.errors import PropError
+
 HTTP_PORT = 80
 HTTPS_PORT = 443
 
@@ -44,8 +46,13 @@ class WebEntry(Construct):
             or this there is no HTTPS
         :param hosted_zone_id: the Route 53 zone of `domain_name`. Default: none; needed with `domain_name`
         :param deletion_protection: refuse deletion. Default: True
+        :raises PropError: for a domain name without its zone, or a zone without a name
         """
         super().__init__(scope, construct_id)
+        if (domain_name is None) != (hosted_zone_id is None):
+            raise PropError(
+                f"domain_name and hosted_zone_id must be given together, got: {domain_name} and {hosted_zone_id}"
+            )
         self.load_balancer = elbv2.ApplicationLoadBalancer(
             self,
             "Resource",

@@ -12,7 +12,8 @@ from aws_cdk.assertions import Template
 
 from app import build, cdk_context
 from docs.picture import Templates, picture
-from stacks.stages import STAGES, settings
+from stacks.config import STAGES
+from stacks.stages import settings
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -1,6 +1,7 @@
 """Runs the CDK CLI from the lock file against the emulator."""
 
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -47,11 +48,13 @@ class CdkCli:
         """What the CLI printed. CdkError when it fails."""
         start = self._log_file.stat().st_size if self._log_file.exists() else 0
         command: list[str | Path] = [_CDK, *arguments, *self._options, "--ci", "--no-color"]
-        process = spawn(command, log_file=self._log_file, env=self._environment, cwd=_PROJECT)
+        # SIGKILL, because the CLI outlives a request to end while it waits for a stack.
+        kill = signal.SIGKILL
+        process = spawn(command, log_file=self._log_file, env=self._environment, cwd=_PROJECT, death_signal=kill)
         try:
             self._follow(process, start)
         finally:
-            stop(process)
+            stop(process, how=kill)
         printed = self._printed(start)
         if process.returncode:
             raise CdkError(f"cdk {arguments[0]} failed (see {self._log_file}):\n{_tail(printed.splitlines())}")

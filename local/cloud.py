@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from local.cdk_cli import CdkCli
-from local.emulator.process import ACCOUNT, REGION, Emulator
+from local.emulator.process import Emulator
+from local.packaged import path_with_node
 from local.run_directory import RunDirectory
 from local.supervision import EngineSupervisor
 from local.tls import ensure_certificates
@@ -63,15 +64,14 @@ class LocalCloud:
 
     def cdk(self, context: dict[str, str], *, app: str | None = None) -> CdkCli:
         """The CDK CLI for this account, bundling for this machine and its Python. `context` as for `cdk -c`."""
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         for_this_machine = {
-            "account": ACCOUNT,
-            "region": REGION,
+            "account": "none",
+            "region": "none",
             "app.architecture": _ARCHITECTURES[platform.machine().lower()],
             "app.python": f"{sys.version_info.major}.{sys.version_info.minor}",
         }
         return CdkCli(
-            environment={**self.emulator.client_environment(), "PATH": path},
+            environment={**self.emulator.client_environment(), "PATH": path_with_node()},
             context={**for_this_machine, **context},
             output=self.directory / "cdk.out",
             log_file=self.directory / "logs" / "cdk.log",

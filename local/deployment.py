@@ -7,12 +7,14 @@ from urllib.parse import urlsplit
 
 import boto3
 import httpx
+from botocore.config import Config
 
 from local.emulator.process import ACCOUNT, REGION
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
 
+_DIRECT = Config(proxies={})  # never through a proxy that the shell may name
 _SETTLED = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}
 _STACKS = ("network", "data", "app")
 
@@ -24,7 +26,7 @@ class Deployment:
         self._url = url
         self._stage = stage
         self.session = boto3.Session(aws_access_key_id=ACCOUNT, aws_secret_access_key="local", region_name=REGION)  # noqa: S106
-        self._formation = self.session.client("cloudformation", endpoint_url=url)
+        self._formation = self.session.client("cloudformation", endpoint_url=url, config=_DIRECT)
 
     def statuses(self) -> dict[str, str]:
         """The status of each stack of the stage that exists, by its name."""
@@ -55,13 +57,13 @@ class Deployment:
 
     def function_environment(self) -> dict[str, str]:
         """The variables that the deployed function runs with."""
-        functions = self.session.client("lambda", endpoint_url=self._url)
+        functions = self.session.client("lambda", endpoint_url=self._url, config=_DIRECT)
         configuration = functions.get_function_configuration(FunctionName=self.outputs()["FunctionName"])
         return dict(configuration["Environment"]["Variables"])
 
     def first_operator(self) -> dict[str, str]:
         """The login of the first operator: `username` and `password`."""
-        secrets = self.session.client("secretsmanager", endpoint_url=self._url)
+        secrets = self.session.client("secretsmanager", endpoint_url=self._url, config=_DIRECT)
         secret = secrets.get_secret_value(SecretId=self.outputs()["FirstOperatorSecretArn"])["SecretString"]
         return dict(json.loads(secret))
 
@@ -71,4 +73,4 @@ class Deployment:
         """Sends a request through the deployed load balancer to the deployed function; `body` becomes JSON."""
         load_balancer = urlsplit(self.outputs()["LoadBalancerUrl"]).hostname or ""
         url, headers = self._url + path, {"Host": load_balancer, **(headers or {})}
-        return httpx.request(method, url, json=body, headers=headers, timeout=30)
+        return httpx.request(method, url, json=body, headers=headers, timeout=30, trust_env=False)

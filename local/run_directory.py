@@ -1,5 +1,6 @@
 """`.local/run`: which process is which, one `<name>.pid` each, and what is left of a run that was killed."""
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,20 +19,23 @@ class RunDirectory:
         directory.mkdir(parents=True, exist_ok=True)
         self._written: dict[str, int] = {}
 
-    def clear(self) -> list[str]:
-        """Removes every pid file, and kills what still runs of this checkout; returns the names of those."""
+    def kill_leftovers(self) -> list[str]:
+        """Kills what still runs of an earlier run that was killed itself; returns the names."""
         killed = []
         for path in sorted(self.directory.glob("*.pid")):
-            try:
+            with contextlib.suppress(psutil.Error, ValueError):
                 process = psutil.Process(int(path.read_text()))
                 if _ours(process):
                     stop_descendants(process)
                     process.kill()
                     killed.append(path.stem)
-            except (psutil.Error, ValueError):
-                pass
-            path.unlink(missing_ok=True)
+        self.clear()
         return killed
+
+    def clear(self) -> None:
+        """Removes every pid file."""
+        for path in self.directory.glob("*.pid"):
+            path.unlink()
 
     def write(self, processes: Iterable[tuple[str, int]]) -> None:
         """Writes what has changed since the last call."""

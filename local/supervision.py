@@ -71,9 +71,8 @@ class EngineSupervisor:
         if engine.running() and engine.front_running():
             return
         now = time.monotonic()
-        if known.announced and not known.not_before and not engine.running():
-            self._say(f"{engine.name} ended; starting it again in {RESTART_AFTER_SECONDS:.0f} seconds")
-            known.not_before = now + RESTART_AFTER_SECONDS
+        if known.announced and not known.not_before:
+            self._announce_end(known, now)
         if now < known.not_before:
             return
         try:
@@ -86,6 +85,14 @@ class EngineSupervisor:
             return
         self._say(f"{engine.name} {'is back' if known.announced else 'answers'} on {engine.endpoint}")
         known.announced, known.not_before, known.failure = True, 0.0, ""
+
+    def _announce_end(self, known: _Supervised, now: float) -> None:
+        engine = known.engine
+        if engine.running():
+            self._say(f"{engine.name}-tls ended; starting it again")
+        else:
+            self._say(f"{engine.name} ended; starting it again in {RESTART_AFTER_SECONDS:.0f} seconds")
+            known.not_before = now + RESTART_AFTER_SECONDS
 
     def _remove_data_of_others(self, wanted: set[str]) -> None:
         for home in self._directory.iterdir():

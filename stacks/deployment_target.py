@@ -26,7 +26,7 @@ def check(config: StageConfig, session: boto3.Session) -> str:
     """
     if config.account is None or config.region is None:
         raise WrongTargetError(
-            f"stage {config.stage} does not say where to deploy to: set account and region in stacks/stages.py, "
+            f"stage {config.stage} does not say where to deploy to: set account and region in stacks/config.py, "
             "or give -c account=... -c region=..."
         )
     if session.region_name != config.region:

@@ -1,4 +1,4 @@
-"""The stages, and how command-line overrides are laid over them."""
+"""How a stage is read: its values, with the command line's overrides laid over them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,45 +8,9 @@ from typing import get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from stacks.config import StageConfig
+from stacks.config import STAGES, StageConfig
 
 DEFAULT_STAGE = "dev"
-STAGES: Mapping[str, Mapping[str, object]] = {
-    "dev": {
-        "deletion_protection": False,
-        "log_retention_days": 30,
-        "network.zones": 2,
-        "cache.node_type": "cache.t4g.micro",
-        "cache.nodes": 1,
-        "cache.multi_az": False,
-        "cache.snapshot_retention_days": 1,
-        "database.instance_type": "db.t4g.micro",
-        "database.multi_az": False,
-        "database.backup_retention_days": 1,
-        "database.insights": "off",
-        "database.sample_data": True,
-        "app.reserved_concurrency": None,
-        "web.allowed_cidrs": (),
-    },
-    "prod": {
-        "deletion_protection": True,
-        "log_retention_days": 365,
-        "network.zones": 3,
-        "cache.node_type": "cache.r7g.large",
-        "cache.nodes": 3,
-        "cache.multi_az": True,
-        "cache.snapshot_retention_days": 15,
-        "database.instance_type": "db.r7g.large",
-        "database.multi_az": True,
-        "database.allocated_storage_gib": 100,
-        "database.max_allocated_storage_gib": 1000,
-        "database.backup_retention_days": 15,
-        "database.insights": "advanced",
-        "database.sample_data": False,
-        "app.reserved_concurrency": 100,
-        "web.allowed_cidrs": ("0.0.0.0/0",),
-    },
-}
 
 
 class ConfigError(ValueError):
@@ -78,7 +42,7 @@ def load(stage: str, overrides: Mapping[str, str] | None = None) -> StageConfig:
         # JSON mode makes addresses and tuples out of text and lists, and is strict about all else.
         return StageConfig.model_validate_json(json.dumps({"stage": stage} | _nested(values)))
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(fields, values, error))) from error
+        raise ConfigError("\n".join(_explain(fields, values | dict(overrides or {}), error))) from error
 
 
 def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -110,8 +74,8 @@ def _nested(values: Mapping[str, object]) -> dict[str, object]:
     return tree
 
 
-def _explain(fields: Mapping[str, FieldInfo], values: Mapping[str, object], error: ValidationError) -> Iterator[str]:
+def _explain(fields: Mapping[str, FieldInfo], given: Mapping[str, object], error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_url=False):
         message = problem["msg"].removeprefix("Value error, ")
         key = next((k for k in fields if tuple(k.split(".")) == problem["loc"][: k.count(".") + 1]), None)
-        yield f"{key}={values.get(key)!r} is not allowed: {message} ({fields[key].description})" if key else message
+        yield f"{key}={given.get(key)} is not allowed: {message} ({fields[key].description})" if key else message

@@ -21,7 +21,12 @@ from storefront.settings import Settings
 
 def build_app(settings: Settings, *, count: Callable[[Served], None] = lambda _served: None) -> App:
     """The WSGI app. Connects when a request first needs it. `count` is told how each product read was served."""
-    cache = CacheAside.connect(*settings.cache, credentials=AuthToken(settings.auth_secret_arn))
+    cache = CacheAside.connect(
+        settings.cache.host,
+        settings.cache.port,
+        credentials=AuthToken(settings.auth_secret_arn),
+        timeout_seconds=settings.cache_timeout_seconds,
+    )
     database = Database(lambda: _connect(settings))
     services = Services(
         products=ProductService(ProductRepository(database), cache, count),

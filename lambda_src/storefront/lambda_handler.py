@@ -3,22 +3,23 @@
 import os
 
 from apig_wsgi import make_lambda_handler
-from aws_lambda_powertools import Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from cache_aside import Served
 from storefront.bootstrap import build_app
 from storefront.settings import Settings
 
-# Printed in the embedded metric format at the end of each invocation.
-_metrics = Metrics(namespace="CacheAside", service="storefront")
+_TEXT = ("application/json", "application/problem+json")
 
 
 def _count(served: Served) -> None:
-    _metrics.add_metric(name=f"Cache{served.value.capitalize()}", unit=MetricUnit.Count, value=1)
+    name = f"Cache{served.value.capitalize()}"
+    dimensions = {"service": "storefront"}
+    # Leaving the block prints the count in the embedded metric format.
+    with single_metric(name, MetricUnit.Count, 1, namespace="CacheAside", default_dimensions=dimensions):
+        pass
 
 
-_app = build_app(Settings.from_environment(os.environ), count=_count)
-_TEXT = ("application/json", "application/problem+json")
-
-handler = _metrics.log_metrics(make_lambda_handler(_app, non_binary_content_type_prefixes=_TEXT))
+handler = make_lambda_handler(
+    build_app(Settings.from_environment(os.environ), count=_count), non_binary_content_type_prefixes=_TEXT
+)

@@ -14,11 +14,12 @@ class SettingsError(Exception):
 class Settings:
     """Where cache and database are and how to log in.
 
-    `auth_secret_arn` names the secret that is the cache's AUTH token. `database_password` is for local use; None: IAM
-    tokens, signed for `region`.
+    `cache_timeout_seconds` bounds each step of talking to the cache, whose AUTH token is the secret `auth_secret_arn`.
+    `database_password` is for local use; None: IAM tokens, signed for `region`.
     """
 
     cache: Endpoint
+    cache_timeout_seconds: float = 0.2
     auth_secret_arn: str
     database: Endpoint
     database_name: str

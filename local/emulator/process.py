@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from local.packaged import path_with_node
 from local.processes import free_port, spawn, stop
 from local.tls import Certificates
 
@@ -66,6 +67,8 @@ class Emulator:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": "localhost,127.0.0.1",
+            "no_proxy": "localhost,127.0.0.1",
         }
 
     def app_environment(self) -> dict[str, str]:
@@ -97,7 +100,7 @@ class Emulator:
 
     def save(self) -> None:
         """Writes its state to disk, for the next start."""
-        httpx.post(self.url + SAVE_PATH, timeout=30).raise_for_status()
+        httpx.post(self.url + SAVE_PATH, timeout=30, trust_env=False).raise_for_status()
 
     def stop(self) -> None:
         """Ends it with the functions that it runs."""
@@ -106,7 +109,7 @@ class Emulator:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/_ministack/health", timeout=1).is_success
+            return httpx.get(f"{self.url}/_ministack/health", timeout=1, trust_env=False).is_success
         except httpx.TransportError:
             return False
 
@@ -116,7 +119,7 @@ class Emulator:
         return {
             **base,
             **self.app_environment(),
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+            "PATH": path_with_node(),
             "NODE_PATH": str(_PROJECT / "node_modules"),
             "LOCAL_ENGINES": str(self._engines),
             "LOCAL_CERTIFICATES": str(self._certificates.ca_file.parent),

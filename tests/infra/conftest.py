@@ -1,6 +1,11 @@
 """Each stage is synthesized once; the tests read its templates."""
 
+import os
+
 import pytest
+
+# Read when aws_cdk is imported. The validator has its turn in test_cdk_cli.py; it would be most of the time here.
+os.environ["CDK_VALIDATION"] = "false"
 
 from tests.infra.synthesis import Stage, synthesize
 

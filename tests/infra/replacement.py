@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]
 
 from tests.infra.synthesis import Template
 

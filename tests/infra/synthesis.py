@@ -1,6 +1,5 @@
 """A synthesized stage, for tests to read."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +8,6 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 import app as cdk_app
-
-# The validator is for the real synthesis (test_cdk_cli.py): it would be most of the time that these tests take.
-os.environ["CDK_VALIDATION"] = "false"
 
 STACKS = ("Network", "Data", "App")
 SETTINGS = {

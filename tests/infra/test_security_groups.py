@@ -12,7 +12,7 @@ Rule = tuple[str, str, str, str, int, str]
 
 
 def table(paths: tuple[AllowedPath, ...]) -> Counter[Rule]:
-    """What the table asks for: each path as egress of its source and as ingress of its target, where these are groups."""
+    """What the table asks for: each path as egress of its source and as ingress of its target, if they are groups."""
     rules: Counter[Rule] = Counter()
     for path in paths:
         if path.target in GROUPS:
@@ -94,7 +94,10 @@ def test_every_group_without_egress_carries_the_placeholder(stage: Stage) -> Non
 
 
 def test_functions_inside_the_vpc_wear_the_app_group(stage: Stage) -> None:
-    worn = [f["Properties"]["VpcConfig"]["SecurityGroupIds"] for f in stage.resources("AWS::Lambda::Function").values()
-            if "VpcConfig" in f["Properties"]]
+    worn = [
+        f["Properties"]["VpcConfig"]["SecurityGroupIds"]
+        for f in stage.resources("AWS::Lambda::Function").values()
+        if "VpcConfig" in f["Properties"]
+    ]
     assert len(worn) == 2
     assert all("AppSG" in str(groups) and len(groups) == 1 for groups in worn)

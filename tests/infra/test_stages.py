@@ -2,8 +2,8 @@
 
 import pytest
 
-from stacks.config import StageConfig
-from stacks.stages import STAGES, ConfigError, load, settings
+from stacks.config import STAGES, StageConfig
+from stacks.stages import ConfigError, load, settings
 from tests.infra.synthesis import SETTINGS
 
 

@@ -67,6 +67,6 @@ def _send(response: falcon.Response, reply: Reply) -> None:
     response.status = reply.status
     response.set_headers(dict(reply.headers))
     if reply.body is not None:
-        response.data = reply.body if isinstance(reply.body, bytes) else encode(reply.body)
+        response.data = encode(reply.body)
     if isinstance(reply.body, Problem):
         response.content_type = MEDIA_TYPE

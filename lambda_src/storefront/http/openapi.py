@@ -8,7 +8,7 @@ import msgspec
 
 from storefront.http.operations import MAX_ID, Operation
 from storefront.http.problems import MEDIA_TYPE
-from storefront.http.schemas import Problem, schema_hook
+from storefront.http.schemas import OpenApiDocument, Problem, schema_hook
 
 _HEADERS = {
     "ETag": "The version of the product, for If-Match and If-None-Match.",
@@ -19,7 +19,7 @@ _HEADERS = {
 }
 
 
-def document(operations: Sequence[Operation]) -> dict[str, Any]:
+def document(operations: Sequence[Operation]) -> OpenApiDocument:
     """OpenAPI 3.1: https://spec.openapis.org/oas/v3.1.1.html."""
     types = {kind for row in operations for kind in (row.body, *row.replies.values()) if kind} | {Problem}
     ordered = sorted(types, key=lambda kind: kind.__name__)
@@ -29,15 +29,12 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for row in operations:
         paths.setdefault(row.path, {})[row.method.lower()] = _operation(row)
-    return {
-        "openapi": "3.1.1",
-        "info": {"title": "Storefront", "version": "1", "description": "Products, read through a cache."},
-        "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {"session": {"type": "http", "scheme": "bearer"}},
-        },
-    }
+    return OpenApiDocument(
+        openapi="3.1.1",
+        info={"title": "Storefront", "version": "1", "description": "Products, read through a cache."},
+        paths=paths,
+        components={"schemas": schemas, "securitySchemes": {"session": {"type": "http", "scheme": "bearer"}}},
+    )
 
 
 def _operation(row: Operation) -> dict[str, Any]:

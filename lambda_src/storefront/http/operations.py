@@ -49,10 +49,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer: its body is encoded as JSON, or as it is when it is bytes."""
+    """An answer; the body is encoded as JSON."""
 
     status: HTTPStatus
-    body: msgspec.Struct | bytes | None = None
+    body: msgspec.Struct | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -81,6 +81,15 @@ class Problem(msgspec.Struct):
     database: str | UnsetType = UNSET
 
 
+class OpenApiDocument(msgspec.Struct):
+    """The description of all operations."""
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
+    components: dict[str, Any]
+
+
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
 

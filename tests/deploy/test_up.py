@@ -1,0 +1,177 @@
+"""`make up` as a reader meets it: killed half-way, healed, used, broken on purpose, ended and started again."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from local.processes import free_port
+from tests.deploy.running_up import PROJECT, RunningUp, alive
+
+pytestmark = [pytest.mark.emulator, pytest.mark.cdk_cli, pytest.mark.engines]
+PRODUCT = {"name": "Renamed by a test", "price": 12.5}
+
+
+@pytest.fixture(scope="module")
+def survivors(home: Path) -> list[psutil.Process]:
+    """What is left of a first run that was killed in the middle of its deployment."""
+    killed = RunningUp(home, free_port())
+    killed.wait_for("postgres answers")
+    family = killed.family()
+    killed.end(signal.SIGKILL)
+    return alive(family)
+
+
+@pytest.fixture(scope="module")
+def up(home: Path, survivors: list[psutil.Process]) -> Iterator[RunningUp]:
+    """The run after that one, ready."""
+    running = RunningUp(home, free_port())
+    running.wait_for("ready http://localhost:")
+    yield running
+    if running.process.poll() is None:
+        running.end(signal.SIGTERM)
+
+
+def get_product(up: RunningUp, product_id: int) -> tuple[int, str, dict[str, object]]:
+    """Status, X-Cache and body."""
+    answer = httpx.get(f"{up.url}/products/{product_id}", timeout=30)
+    return answer.status_code, answer.headers["X-Cache"], answer.json()
+
+
+def update_product(up: RunningUp, product_id: int) -> None:
+    login = json.loads((up.directory / "credentials.json").read_text())
+    token = httpx.post(f"{up.url}/sessions", json=login, timeout=30).json()["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    httpx.put(f"{up.url}/products/{product_id}", json=PRODUCT, headers=headers, timeout=30).raise_for_status()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def refusal(directory: Path, port: int) -> str:
+    """What a run that refuses to start prints."""
+    environment = {"LOCAL_DIRECTORY": str(directory), "PORT": str(port), "PATH": ""}
+    command = [sys.executable, "-m", "local.up"]
+    ended = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
+def test_killed_run_leaves_no_process(survivors: list[psutil.Process]) -> None:
+    assert survivors == []
+
+
+def test_half_finished_run_heals(up: RunningUp) -> None:
+    assert "an earlier run left a half-finished deployment: starting over" in up.said
+
+
+def test_exactly_one_line_says_ready(up: RunningUp) -> None:
+    assert [line for line in up.said if "ready http" in line] == [f"ready {up.url}"]
+
+
+def test_deployed_function_was_invoked_through_the_deployed_load_balancer(up: RunningUp) -> None:
+    assert any("through the deployed load balancer: 200" in line for line in up.said)
+
+
+def test_product_is_read_through_the_cache_and_updated(up: RunningUp) -> None:
+    first, second = get_product(up, 42), get_product(up, 42)
+    assert (first[:2], second[:2]) == ((200, "MISS"), (200, "HIT"))
+    assert first[2] == second[2]
+    update_product(up, 42)
+    assert get_product(up, 42) == (200, "MISS", {"id": 42, **PRODUCT})
+    assert get_product(up, 42) == (200, "HIT", {"id": 42, **PRODUCT})
+
+
+def test_every_process_is_named(up: RunningUp) -> None:
+    engines = {"valkey", "valkey-tls", "postgres", "postgres-tls"}
+    names = {path.stem for path in (up.directory / "run").glob("*.pid")}
+    assert names == engines | {"up", "emulator", "gunicorn", "worker-1", "worker-2"}
+    family = {process.pid for process in up.family()}
+    assert {up.pid(name) for name in names} <= family
+
+
+def test_everything_listens_on_loopback_only(up: RunningUp) -> None:
+    sockets = [connection for process in up.family() for connection in process.net_connections()]
+    addresses = {connection.laddr.ip for connection in sockets if connection.status == psutil.CONN_LISTEN}
+    assert addresses == {"127.0.0.1"}
+
+
+def test_no_other_user_can_read_a_secret(up: RunningUp) -> None:
+    secrets = [json.loads((up.directory / "credentials.json").read_text())["password"]]
+    secrets += [json.loads(path.read_text())["password"] for path in (up.directory / "engines").glob("*.json")]
+    secrets += [(up.directory / "rds-password").read_text()]
+    for path in [path for path in up.directory.rglob("*") if path.is_file() and not closed(path)]:
+        content = path.read_bytes()
+        assert not [secret for secret in secrets if secret.encode() in content], path
+
+
+def closed(path: Path) -> bool:
+    """Whether others are kept out by the file's mode or by that of a directory above it."""
+    return not path.stat().st_mode & 0o004 or any(not parent.stat().st_mode & 0o001 for parent in path.parents)
+
+
+def test_read_survives_a_killed_cache_and_uses_it_again(up: RunningUp) -> None:
+    get_product(up, 7)
+    psutil.Process(up.pid("valkey")).kill()
+    assert get_product(up, 7)[:2] == (200, "BYPASS")
+    up.wait_for("valkey ended; starting it again in 2 seconds")
+    wait_until(lambda: get_product(up, 7)[1] != "BYPASS")
+    assert get_product(up, 7)[:2] == (200, "HIT")
+    up.wait_for("valkey is back")
+
+
+def test_killed_worker_is_replaced(up: RunningUp) -> None:
+    before = up.pid("worker-1")
+    psutil.Process(before).kill()
+    up.wait_for("worker-1 ended; started again")
+    assert up.pid("worker-1") != before
+    assert get_product(up, 8)[0] == 200
+
+
+def test_killed_emulator_still_knows_the_deployment(up: RunningUp) -> None:
+    psutil.Process(up.pid("emulator")).kill()
+    up.wait_for("the emulator ended; starting it again")
+    assert get_product(up, 9)[0] == 200
+
+
+def test_second_run_of_the_same_checkout_is_refused(up: RunningUp) -> None:
+    assert "another `make up` of this checkout is running" in refusal(up.directory, free_port())
+
+
+def test_taken_port_is_refused_before_any_work(up: RunningUp, tmp_path: Path) -> None:
+    port = int(up.url.rpartition(":")[2])
+    assert f"port {port}: Address already in use; choose another" in refusal(home_of_nobody(tmp_path), port)
+
+
+def home_of_nobody(tmp_path: Path) -> Path:
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        directory.chmod(0o755)
+    return tmp_path / "local"
+
+
+def test_next_run_finds_deployment_and_data_and_an_empty_cache(up: RunningUp, home: Path) -> None:
+    update_product(up, 43)
+    get_product(up, 43)
+    family = up.family()
+    assert up.end(signal.SIGINT) == 0
+    assert alive(family) == []
+    again = RunningUp(home, free_port())
+    again.wait_for("ready http://localhost:")
+    assert "sources unchanged: the deployment of the last run is used again" in again.said
+    assert get_product(again, 43) == (200, "MISS", {"id": 43, **PRODUCT})
+    family = again.family()
+    assert again.end(signal.SIGTERM) == 0
+    assert alive(family) == []
+    assert list((home / "run").iterdir()) == []

@@ -1,0 +1,96 @@
+"""The bundles for AWS: made here, without Docker, for arm64 and the newest Python."""
+
+import hashlib
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from constructs_lib.python_bundle import bundle, fingerprint
+from stacks.app_stack import LAMBDA_SRC, MIGRATIONS
+from tests.infra.synthesis import synthesize
+
+REQUIREMENTS = {"app": LAMBDA_SRC / "storefront" / "requirements.txt", "migration": MIGRATIONS / "requirements.txt"}
+MOST_BYTES = 10_000_000
+AARCH64 = 0xB7  # e_machine of an ELF file
+
+
+def bundle_for_aws(name: str, output: Path) -> Path:
+    bundle(LAMBDA_SRC, REQUIREMENTS[name], "aarch64-manylinux_2_28", "3.14", output)
+    return output
+
+
+@pytest.fixture(scope="module", params=sorted(REQUIREMENTS))
+def bundled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    return request.param, bundle_for_aws(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.cdk_cli
+def test_every_wheel_is_for_arm64_and_python_3_14(bundled: tuple[str, Path]) -> None:
+    tags = [
+        tag
+        for wheel in bundled[1].glob("*.dist-info/WHEEL")
+        for tag in re.findall(r"^Tag: (.+)$", wheel.read_text(), re.M)
+    ]
+    native = [tag for tag in tags if not tag.endswith("-any")]
+    assert native
+    assert [tag for tag in native if not re.fullmatch(r"(cp314-cp314|cp\d+-abi3)-manylinux\S*aarch64", tag)] == []
+
+
+@pytest.mark.cdk_cli
+def test_every_shared_library_is_for_arm64(bundled: tuple[str, Path]) -> None:
+    libraries = [path for path in bundled[1].rglob("*") if ".so" in path.suffixes]
+    assert libraries
+    assert [path.name for path in libraries if int.from_bytes(path.read_bytes()[18:20], "little") != AARCH64] == []
+
+
+@pytest.mark.cdk_cli
+def test_zipped_bundle_is_under_10_mb(bundled: tuple[str, Path], tmp_path: Path) -> None:
+    archive = tmp_path / "bundle.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for path in sorted(bundled[1].rglob("*")):
+            zipped.write(path, path.relative_to(bundled[1]))
+    assert archive.stat().st_size < MOST_BYTES
+
+
+@pytest.mark.cdk_cli
+def test_two_bundles_are_the_same_to_the_byte(bundled: tuple[str, Path], tmp_path: Path) -> None:
+    name, first = bundled
+    assert contents(bundle_for_aws(name, tmp_path)) == contents(first)
+
+
+@pytest.mark.cdk_cli
+def test_bundle_carries_the_sources_and_nothing_of_this_machine(bundled: tuple[str, Path]) -> None:
+    _, folder = bundled
+    assert (folder / "cache_aside" / "__init__.py").exists()
+    assert (folder / "functions" / "schema_migration" / "handler.py").exists()
+    assert [path for path in folder.rglob("*") if path.name in {"__pycache__", "bin", ".lock"}] == []
+
+
+def test_fingerprint_follows_names_and_contents_and_ignores_caches(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("1")
+    before = fingerprint(tmp_path)
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "a.pyc").write_text("cached")
+    assert fingerprint(tmp_path) == before
+    (tmp_path / "a.py").rename(tmp_path / "b.py")
+    renamed = fingerprint(tmp_path)
+    (tmp_path / "b.py").write_text("2")
+    assert len({before, renamed, fingerprint(tmp_path)}) == 3
+
+
+def test_platform_and_python_are_part_of_the_asset_hash() -> None:
+    def key(**settings: str) -> str:
+        code = synthesize("dev", **settings).properties("AWS::Lambda::Function", "ServiceFunction")["Code"]
+        return str(code["S3Key"])
+
+    assert len({key(), key(app__architecture="x86_64"), key(app__python="3.13")}) == 3

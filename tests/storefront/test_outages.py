@@ -1,0 +1,128 @@
+"""What is answered while the cache, the database or a secret is out of reach."""
+
+import os
+import time
+from dataclasses import replace
+
+import httpx
+
+from local.engines import Postgres, Valkey
+from storefront.bootstrap import build_app
+from storefront.settings import Settings
+from tests.storefront.conftest import AUTH_SECRET, AUTH_TOKEN
+from tests.storefront.fake_secrets_manager import FakeSecretsManager
+
+CHAIR = {"name": "Chair", "price": 19.90}
+
+
+def served_after_recovery(client: httpx.Client, path: str) -> list[str]:
+    """X-Cache of the first two answers that are no BYPASS."""
+    deadline = time.monotonic() + 30
+    while (first := client.get(path).headers["X-Cache"]) == "BYPASS":
+        assert time.monotonic() < deadline
+    return [first, client.get(path).headers["X-Cache"]]
+
+
+def test_killed_cache_is_bypassed_and_used_again_once_it_is_back(
+    client: httpx.Client, product: str, valkey: Valkey
+) -> None:
+    client.get(product)
+    valkey.kill()
+    answers = [client.get(product) for _ in range(3)]
+    assert [(answer.status_code, answer.headers["X-Cache"]) for answer in answers] == [(200, "BYPASS")] * 3
+    assert client.get("/products/987654321").headers["X-Cache"] == "BYPASS"
+    valkey.start()
+    assert served_after_recovery(client, product) == ["MISS", "HIT"]
+
+
+def test_writes_commit_while_the_cache_is_down_and_say_that_invalidation_is_pending(
+    operator: httpx.Client, product: str, valkey: Valkey
+) -> None:
+    valkey.kill()
+    created = operator.post("/products", json=CHAIR)
+    replaced = operator.put(product, json={"name": "Stool", "price": 5})
+    refused = operator.put(product, json=CHAIR, headers={"If-Match": '"1"'})
+    read = operator.get(product)
+    deleted = operator.delete(product)
+    assert (created.status_code, created.headers["X-Invalidation"]) == (201, "pending")
+    assert (replaced.status_code, replaced.headers["X-Invalidation"]) == (200, "pending")
+    assert (refused.status_code, "X-Invalidation" in refused.headers) == (412, False)
+    assert read.json()["name"] == "Stool"
+    assert (deleted.status_code, deleted.headers["X-Invalidation"]) == (204, "pending")
+    assert operator.get(product).status_code == 404
+
+
+def test_cached_products_are_served_without_the_database(
+    client: httpx.Client, product: str, postgres: Postgres
+) -> None:
+    client.get(product)
+    postgres.kill()
+    assert client.get(product).headers["X-Cache"] == "HIT"
+    for answer in (
+        client.get("/products/98765"),
+        client.get("/sessions/current"),
+        client.post("/sessions", json=CHAIR),
+    ):
+        assert answer.status_code in (401, 422, 503)
+    unavailable = client.get("/products/98765")
+    assert (unavailable.status_code, unavailable.headers["Retry-After"]) == (503, "2")
+
+
+def test_database_restarted_between_requests_is_not_noticed(
+    operator: httpx.Client, product: str, postgres: Postgres
+) -> None:
+    for restart in (postgres.stop, postgres.kill):
+        restart()
+        postgres.start()
+        assert operator.put(product, json=CHAIR).status_code == 200
+        restart()
+        postgres.start()
+        assert operator.get(product).headers["X-Cache"] == "MISS"
+
+
+def test_readiness_names_both_and_fails_only_without_the_database(
+    client: httpx.Client, valkey: Valkey, postgres: Postgres
+) -> None:
+    ready = client.get("/health/ready")
+    assert (ready.status_code, ready.json()) == (200, {"cache": "available", "database": "available"})
+    valkey.kill()
+    without_cache = client.get("/health/ready")
+    assert (without_cache.status_code, without_cache.json()) == (200, {"cache": "unavailable", "database": "available"})
+    postgres.kill()
+    without_both = client.get("/health/ready")
+    assert without_both.status_code == 503
+    assert without_both.json()["cache"] == without_both.json()["database"] == "unavailable"
+    assert client.get("/health/live").status_code == 200
+
+
+def test_unreadable_auth_token_is_a_bypass_and_read_again_until_it_is_there(
+    settings: Settings, secrets_manager: FakeSecretsManager
+) -> None:
+    secrets_manager.secrets.pop("arn:late", None)
+    app = build_app(replace(settings, auth_secret_arn="arn:late"))
+    with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://storefront") as client:
+        answer = client.get("/products/1")
+        assert (answer.status_code, answer.headers["X-Cache"]) == (200, "BYPASS")
+        secrets_manager.secrets["arn:late"] = AUTH_TOKEN
+        assert served_after_recovery(client, "/products/1")[1] == "HIT"
+
+
+def test_auth_token_is_read_once(settings: Settings, secrets_manager: FakeSecretsManager, valkey: Valkey) -> None:
+    app = build_app(settings)
+    before = secrets_manager.reads.count(AUTH_SECRET)
+    with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://storefront") as client:
+        client.get("/products/1")
+        valkey.kill()
+        valkey.start()
+        client.get("/products/1")
+    assert secrets_manager.reads.count(AUTH_SECRET) == before + 1
+
+
+def test_building_the_app_needs_no_network(valkey: Valkey, postgres: Postgres) -> None:
+    valkey.kill()
+    postgres.kill()
+    try:
+        assert build_app(Settings.from_environment(os.environ))
+    finally:
+        postgres.start()
+        valkey.start()

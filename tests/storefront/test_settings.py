@@ -1,0 +1,92 @@
+"""Reading the environment, and proving who the app is."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+
+from storefront.credentials import iam_token
+from storefront.endpoints import Endpoint, parse_endpoint
+from storefront.passwords import UNKNOWN_USER_HASH, hash_password, verify_password
+from storefront.settings import Settings, SettingsError
+
+LAMBDA_SRC = Path(__file__).parents[2] / "lambda_src"
+REQUIRED = ("ELASTICACHE_ENDPOINT", "ELASTICACHE_AUTH_SECRET_ARN", "RDS_ENDPOINT", "RDS_DB_NAME", "RDS_USER")
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("cache.example.com", Endpoint("cache.example.com", 6379)),
+        ("cache.example.com:6380", Endpoint("cache.example.com", 6380)),
+        ("127.0.0.1:1", Endpoint("127.0.0.1", 1)),
+        ("[::1]:7000", Endpoint("::1", 7000)),
+        ("[::1]", Endpoint("::1", 6379)),
+    ],
+)
+def test_endpoints_are_host_or_host_and_port(text: str, endpoint: Endpoint) -> None:
+    assert parse_endpoint(text, default_port=6379) == endpoint
+
+
+@pytest.mark.parametrize(
+    "text", ["", ":1", "host:", "host:0", "host:65536", "host:port", "a b", "redis://host", "h:1:2"]
+)
+def test_malformed_endpoint_is_told_as_given(text: str) -> None:
+    with pytest.raises(ValueError, match="expected host or host:port"):
+        parse_endpoint(text, default_port=6379)
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_missing_variable_is_named(name: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != name}
+    with pytest.raises(SettingsError, match=f"the environment variable {name} is not set"):
+        Settings.from_environment(environment)
+
+
+def test_region_is_needed_to_sign_tokens_and_only_then() -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "AWS_REGION"}
+    assert Settings.from_environment(environment).database_password
+    del environment["RDS_PASSWORD"]
+    with pytest.raises(SettingsError, match="AWS_REGION"):
+        Settings.from_environment(environment)
+
+
+def test_server_started_without_settings_says_which_is_missing() -> None:
+    environment = {"PATH": os.environ["PATH"]}
+    command = [sys.executable, "-c", "import storefront.wsgi"]
+    done = subprocess.run(command, cwd=LAMBDA_SRC, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "the environment variable ELASTICACHE_ENDPOINT is not set" in done.stderr
+
+
+def test_secrets_do_not_show_in_settings() -> None:
+    assert os.environ["RDS_PASSWORD"] not in repr(Settings.from_environment(os.environ))
+
+
+def test_iam_token_is_the_one_that_boto3_makes() -> None:
+    client = boto3.client("rds", region_name="eu-west-1")
+    endpoint = Endpoint("db.example.com", 5432)
+
+    def pair() -> tuple[str, str]:
+        theirs = client.generate_db_auth_token("db.example.com", 5432, "app", Region="eu-west-1")
+        return iam_token(endpoint, user="app", region="eu-west-1"), theirs
+
+    # Equal when signed within the same second.
+    assert any(ours == theirs for ours, theirs in (pair() for _ in range(5)))
+
+
+def test_password_hashes_are_salted_and_verify_only_their_own() -> None:
+    first, second = hash_password("pässword"), hash_password("pässword")
+    assert first != second
+    assert first.startswith("$scrypt$ln=15,r=8,p=3$")
+    assert verify_password("pässword", first)
+    assert not verify_password("password", first)
+    assert not verify_password("", UNKNOWN_USER_HASH)
+
+
+def test_damaged_hash_is_an_error() -> None:
+    with pytest.raises(ValueError, match="not a password hash"):
+        verify_password("password", "plain text")
