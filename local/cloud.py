@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from local.cdk_cli import CdkCli
-from local.emulator.process import Emulator
+from local.emulator.process import ACCOUNT, REGION, Emulator
 from local.packaged import path_with_node
 from local.run_directory import RunDirectory
 from local.supervision import EngineSupervisor
@@ -65,8 +65,8 @@ class LocalCloud:
     def cdk(self, context: dict[str, str], *, app: str | None = None) -> CdkCli:
         """The CDK CLI for this account, bundling for this machine and its Python. `context` as for `cdk -c`."""
         for_this_machine = {
-            "account": "none",
-            "region": "none",
+            "account": ACCOUNT,
+            "region": REGION,
             "app.architecture": _ARCHITECTURES[platform.machine().lower()],
             "app.python": f"{sys.version_info.major}.{sys.version_info.minor}",
         }

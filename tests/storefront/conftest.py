@@ -1,5 +1,6 @@
 """The storefront over a real Valkey and a real PostgreSQL that the real migration has prepared."""
 
+import itertools
 import json
 import os
 import shutil
@@ -8,23 +9,31 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from wsgiref.types import WSGIApplication
 
 import httpx
-import psycopg
 import pytest
 
-from functions.schema_migration.handler import handler as migrate
 from local.engines import Postgres, Valkey
 from local.tls import Certificates, ensure_certificates
 from storefront.bootstrap import build_app
-from storefront.http.application import App
 from storefront.settings import Settings
+from tests.storefront.deployment import (
+    AUTH_SECRET,
+    AUTH_TOKEN,
+    MASTER_PASSWORD,
+    MASTER_SECRET,
+    OPERATOR,
+    OPERATOR_SECRET,
+    Connection,
+    connect,
+    migrate,
+    variables,
+)
 from tests.storefront.documented import assert_documented
 from tests.storefront.fake_secrets_manager import FakeSecretsManager
 
-AUTH_SECRET, MASTER_SECRET, OPERATOR_SECRET = "arn:auth", "arn:master", "arn:operator"
-AUTH_TOKEN, MASTER_PASSWORD = "an-auth-token-of-these-tests", "a-master-password-of-these-tests"
-OPERATOR = {"username": "operator", "password": "an operator's pässword"}
+_numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -75,30 +84,17 @@ def secrets_manager() -> Iterator[FakeSecretsManager]:
     fake.close()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def environment(
-    certificates: Certificates, valkey: Valkey, postgres: Postgres, secrets_manager: FakeSecretsManager
-) -> Iterator[None]:
+@pytest.fixture(scope="session")
+def environment(valkey: Valkey, postgres: Postgres, secrets_manager: FakeSecretsManager) -> Iterator[None]:
     """What the deployment sets for both functions."""
-    variables = {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_ENDPOINT_URL": secrets_manager.url,
-        "AWS_REGION": "eu-west-1",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "ELASTICACHE_AUTH_SECRET_ARN": AUTH_SECRET,
-        "ELASTICACHE_ENDPOINT": valkey.endpoint,
-        "OPERATOR_SECRET_ARN": OPERATOR_SECRET,
-        "PGSSLROOTCERT": str(certificates.ca_file),
-        "RDS_DB_NAME": "storefront",
-        "RDS_ENDPOINT": postgres.endpoint,
-        "RDS_MASTER_SECRET_ARN": MASTER_SECRET,
-        "RDS_PASSWORD": "a-role-password",
-        "RDS_USER": "storefront_app",
-        "SSL_CERT_FILE": str(certificates.ca_file),
-    }
+    given = variables(
+        cache=valkey.endpoint,
+        database=postgres.endpoint,
+        ca_file=str(valkey.certificates.ca_file),
+        aws_url=secrets_manager.url,
+    )
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
+        for name, value in given.items():
             patch.setenv(name, value)
         yield
 
@@ -106,7 +102,7 @@ def environment(
 @pytest.fixture(scope="session")
 def migrated(environment: None) -> dict[str, Any]:
     """What the migration answered to the first deployment."""
-    return migrate({"RequestType": "Create", "ResourceProperties": {"SampleData": "true"}}, None)
+    return migrate()
 
 
 @pytest.fixture(scope="session")
@@ -116,13 +112,13 @@ def settings(migrated: dict[str, Any]) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def app(settings: Settings) -> App:
+def app(settings: Settings) -> WSGIApplication:
     """The app, as a WSGI server runs it."""
     return build_app(settings)
 
 
 @pytest.fixture
-def client(app: App, valkey: Valkey, postgres: Postgres) -> Iterator[httpx.Client]:
+def client(app: WSGIApplication, valkey: Valkey, postgres: Postgres) -> Iterator[httpx.Client]:
     """Talks HTTP to the app. Every answer is held against the OpenAPI document. Both engines run again afterwards."""
     hooks = {"response": [assert_documented]}
     transport = httpx.WSGITransport(app=app)
@@ -133,7 +129,7 @@ def client(app: App, valkey: Valkey, postgres: Postgres) -> Iterator[httpx.Clien
 
 
 @pytest.fixture(scope="session")
-def token(app: App) -> str:
+def token(app: WSGIApplication) -> str:
     """That of a session which no test ends."""
     with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://storefront") as anonymous:
         return str(anonymous.post("/sessions", json=OPERATOR).json()["token"])
@@ -155,16 +151,18 @@ def product(operator: httpx.Client) -> str:
 
 
 @pytest.fixture
-def master(postgres: Postgres, certificates: Certificates) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-    """A connection of the master user, in autocommit mode."""
-    with psycopg.connect(
-        host="localhost",
-        port=postgres.port,
-        user="postgres",
-        password=MASTER_PASSWORD,
-        dbname="storefront",
-        sslmode="verify-full",
-        sslrootcert=str(certificates.ca_file),
-        autocommit=True,
-    ) as connection:
+def master(postgres: Postgres) -> Iterator[Connection]:
+    """A connection of the master user."""
+    with connect(postgres, "storefront") as connection:
         yield connection
+
+
+@pytest.fixture
+def database(master: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty database and an app role of the same name, to which the migration function is directed."""
+    name = f"migration_{next(_numbers)}"
+    master.execute(f"CREATE DATABASE {name}")
+    monkeypatch.setenv("RDS_DB_NAME", name)
+    monkeypatch.setenv("RDS_USER", name)
+    yield name
+    master.execute(f"DROP DATABASE {name} WITH (FORCE)")

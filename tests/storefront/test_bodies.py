@@ -3,6 +3,8 @@
 import httpx
 import pytest
 
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+
 JSON = {"Content-Type": "application/json"}
 
 

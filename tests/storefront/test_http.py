@@ -2,14 +2,17 @@
 
 import io
 import logging
+from wsgiref.types import WSGIApplication
 
 import httpx
 import pytest
 
-from storefront.http.application import App, build
+from storefront.http.application import build
 from storefront.http.openapi import document
 from storefront.http.operations import Operation, Reply, Services
 from storefront.http.table import OPERATIONS
+
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
 
 @pytest.mark.parametrize(
@@ -30,7 +33,7 @@ def test_unknown_method_names_those_that_are_allowed(client: httpx.Client) -> No
 
 
 def test_unexpected_error_is_logged_and_tells_the_client_nothing(
-    app: App, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def fail(_services: Services, _call: object) -> Reply:
         raise RuntimeError("a secret detail")
@@ -77,7 +80,7 @@ def test_price_is_described_as_it_is_checked() -> None:
     assert price == {"type": "number", "minimum": 0, "maximum": 99999999.99, "multipleOf": 0.01}
 
 
-def test_chunked_body_is_read_to_its_end(app: App, token: str, product: str) -> None:
+def test_chunked_body_is_read_to_its_end(app: WSGIApplication, token: str, product: str) -> None:
     body = b'{"name":"Chunked","price":1}'
     statuses: list[str] = []
     environ = {
@@ -99,6 +102,12 @@ def test_chunked_body_is_read_to_its_end(app: App, token: str, product: str) -> 
     def start_response(status: str, _headers: list[tuple[str, str]], _error: object = None) -> None:
         statuses.append(status)
 
-    answer = b"".join(app(environ, start_response))  # type: ignore[arg-type]
+    answer = b"".join(app(environ, start_response))
     assert statuses == ["200 OK"]
     assert b"Chunked" in answer
+
+
+def test_headers_have_the_names_they_are_documented_by(client: httpx.Client) -> None:
+    answer = client.get("/products/42")
+
+    assert {b"X-Cache", b"ETag", b"Content-Type"} <= {name for name, _ in answer.headers.raw}

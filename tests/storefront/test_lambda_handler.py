@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.storefront.conftest import OPERATOR
+from tests.storefront.deployment import OPERATOR
+
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
 Invoke = Callable[..., dict[str, Any]]
 

@@ -5,12 +5,15 @@ import time
 from dataclasses import replace
 
 import httpx
+import pytest
 
 from local.engines import Postgres, Valkey
 from storefront.bootstrap import build_app
 from storefront.settings import Settings
-from tests.storefront.conftest import AUTH_SECRET, AUTH_TOKEN
+from tests.storefront.deployment import AUTH_SECRET, AUTH_TOKEN, OPERATOR
 from tests.storefront.fake_secrets_manager import FakeSecretsManager
+
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
 CHAIR = {"name": "Chair", "price": 19.90}
 
@@ -52,20 +55,19 @@ def test_writes_commit_while_the_cache_is_down_and_say_that_invalidation_is_pend
     assert operator.get(product).status_code == 404
 
 
-def test_cached_products_are_served_without_the_database(
-    client: httpx.Client, product: str, postgres: Postgres
+def test_without_the_database_only_cached_products_are_served(
+    operator: httpx.Client, product: str, postgres: Postgres
 ) -> None:
-    client.get(product)
+    operator.get(product)
     postgres.kill()
-    assert client.get(product).headers["X-Cache"] == "HIT"
+    assert operator.get(product).headers["X-Cache"] == "HIT"
     for answer in (
-        client.get("/products/98765"),
-        client.get("/sessions/current"),
-        client.post("/sessions", json=CHAIR),
+        operator.get("/products/98765"),
+        operator.put(product, json=CHAIR),
+        operator.get("/sessions/current"),
+        operator.post("/sessions", json=OPERATOR),
     ):
-        assert answer.status_code in (401, 422, 503)
-    unavailable = client.get("/products/98765")
-    assert (unavailable.status_code, unavailable.headers["Retry-After"]) == (503, "2")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
 
 
 def test_database_restarted_between_requests_is_not_noticed(
@@ -122,7 +124,7 @@ def test_building_the_app_needs_no_network(valkey: Valkey, postgres: Postgres) -
     valkey.kill()
     postgres.kill()
     try:
-        assert build_app(Settings.from_environment(os.environ))
+        assert callable(build_app(Settings.from_environment(os.environ)))
     finally:
         postgres.start()
         valkey.start()

@@ -7,6 +7,8 @@ import httpx
 import psycopg
 import pytest
 
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+
 CHAIR = {"name": "Chair", "price": 19.90}
 MALFORMED_IDS = [
     "0",

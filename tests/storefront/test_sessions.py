@@ -6,13 +6,15 @@ import httpx
 import psycopg
 import pytest
 
-from storefront.bootstrap import _connect
+from storefront.bootstrap import connect_database
 from storefront.database import Database
 from storefront.repositories.sessions import SessionRepository
 from storefront.services.errors import NotLoggedInError
 from storefront.services.sessions import LIFETIME, SessionService
 from storefront.settings import Settings
-from tests.storefront.conftest import OPERATOR
+from tests.storefront.deployment import OPERATOR
+
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
 
 def test_login_gives_a_token_that_works_until_logout(client: httpx.Client) -> None:
@@ -86,7 +88,7 @@ def test_session_ends_when_it_expires_and_the_next_login_removes_it(
     settings: Settings, master: "psycopg.Connection[tuple[int]]"
 ) -> None:
     now = datetime(2020, 1, 1, tzinfo=UTC)
-    service = SessionService(SessionRepository(Database(lambda: _connect(settings))), clock=lambda: now)
+    service = SessionService(SessionRepository(Database(lambda: connect_database(settings))), clock=lambda: now)
     token, session = service.log_in(OPERATOR["username"], OPERATOR["password"])
     now = session.expires_at - timedelta(seconds=1)
     assert service.current(token) == session

@@ -12,8 +12,12 @@ from storefront.credentials import iam_token
 from storefront.endpoints import Endpoint, parse_endpoint
 from storefront.passwords import UNKNOWN_USER_HASH, hash_password, verify_password
 from storefront.settings import Settings, SettingsError
+from tests.storefront.deployment import variables
 
 LAMBDA_SRC = Path(__file__).parents[2] / "lambda_src"
+ENVIRONMENT = variables(
+    cache="cache.example.com:6380", database="db.example.com", ca_file="ca.pem", aws_url="http://127.0.0.1:1"
+)
 REQUIRED = ("ELASTICACHE_ENDPOINT", "ELASTICACHE_AUTH_SECRET_ARN", "RDS_ENDPOINT", "RDS_DB_NAME", "RDS_USER")
 
 
@@ -39,15 +43,22 @@ def test_malformed_endpoint_is_told_as_given(text: str) -> None:
         parse_endpoint(text, default_port=6379)
 
 
+def test_settings_are_what_the_deployment_gave() -> None:
+    settings = Settings.from_environment(ENVIRONMENT)
+    assert settings.cache == ("cache.example.com", 6380)
+    assert settings.database == ("db.example.com", 5432)
+    assert settings.database_password == ENVIRONMENT["RDS_PASSWORD"]
+
+
 @pytest.mark.parametrize("name", REQUIRED)
 def test_missing_variable_is_named(name: str) -> None:
-    environment = {key: value for key, value in os.environ.items() if key != name}
+    environment = {key: value for key, value in ENVIRONMENT.items() if key != name}
     with pytest.raises(SettingsError, match=f"the environment variable {name} is not set"):
         Settings.from_environment(environment)
 
 
 def test_region_is_needed_to_sign_tokens_and_only_then() -> None:
-    environment = {key: value for key, value in os.environ.items() if key != "AWS_REGION"}
+    environment = {key: value for key, value in ENVIRONMENT.items() if key != "AWS_REGION"}
     assert Settings.from_environment(environment).database_password
     del environment["RDS_PASSWORD"]
     with pytest.raises(SettingsError, match="AWS_REGION"):
@@ -63,10 +74,12 @@ def test_server_started_without_settings_says_which_is_missing() -> None:
 
 
 def test_secrets_do_not_show_in_settings() -> None:
-    assert os.environ["RDS_PASSWORD"] not in repr(Settings.from_environment(os.environ))
+    assert ENVIRONMENT["RDS_PASSWORD"] not in repr(Settings.from_environment(ENVIRONMENT))
 
 
-def test_iam_token_is_the_one_that_boto3_makes() -> None:
+def test_iam_token_is_the_one_that_boto3_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, ENVIRONMENT[name])
     client = boto3.client("rds", region_name="eu-west-1")
     endpoint = Endpoint("db.example.com", 5432)
 

@@ -2,8 +2,10 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import falcon
 
@@ -14,13 +16,14 @@ from storefront.http.problems import MEDIA_TYPE, NO_SUCH_PRODUCT, install
 from storefront.http.schemas import Problem, decoder, encode
 from storefront.services.errors import NotLoggedInError
 
-App = falcon.App[falcon.Request, falcon.Response]
+FalconApp = falcon.App[falcon.Request, falcon.Response]
 _ID = re.compile(r"[1-9][0-9]{0,18}")
+_IRREGULAR = {"etag": "ETag", "www-authenticate": "WWW-Authenticate"}
 
 
-def build(operations: Sequence[Operation], services: Services) -> App:
+def build(operations: Sequence[Operation], services: Services) -> WSGIApplication:
     """Routes every row; GET answers HEAD too. All errors are problem+json."""
-    app: App = falcon.App(media_type=falcon.MEDIA_JSON)
+    app: FalconApp = falcon.App(media_type=falcon.MEDIA_JSON)
     resources: defaultdict[str, dict[str, Callable[..., None]]] = defaultdict(dict)
     for row in operations:
         resources[row.path][f"on_{row.method.lower()}"] = _responder(row, services)
@@ -29,7 +32,21 @@ def build(operations: Sequence[Operation], services: Services) -> App:
             responders["on_head"] = responders["on_get"]
         app.add_route(path, SimpleNamespace(**responders))
     install(app)
-    return app
+    return _with_usual_header_names(app)
+
+
+def _with_usual_header_names(app: FalconApp) -> WSGIApplication:
+    """falcon sends names in lower case, as HTTP allows; people and scripts look for X-Cache as it is documented."""
+
+    def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(
+                status, [(_IRREGULAR.get(name, name.title()), value) for name, value in headers], *rest
+            )
+
+        return app(environ, start)
+
+    return call
 
 
 def _responder(row: Operation, services: Services) -> Callable[..., None]:
