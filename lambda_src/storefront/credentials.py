@@ -1,32 +1,9 @@
-"""How the app proves who it is: to the cache by AUTH token, to the database by IAM token or, locally, by password."""
+"""How the app proves to the database who it is: by IAM token. (Locally by password; to the cache by AUTH token.)"""
 
-import threading
 from urllib.parse import quote
-
-import redis
 
 from storefront.database import DatabaseUnavailableError
 from storefront.endpoints import Endpoint
-from storefront.secrets_manager import SecretUnavailableError, read_secret
-
-
-class AuthToken(redis.CredentialProvider):
-    """The AUTH token of the replication group, read from Secrets Manager for the first connection and kept."""
-
-    def __init__(self, secret_arn: str) -> None:
-        self._secret_arn = secret_arn
-        self._lock = threading.Lock()
-        self._token: str | None = None
-
-    def get_credentials(self) -> tuple[str]:
-        """What redis-py sends on connecting; redis.AuthenticationError when the secret cannot be read."""
-        with self._lock:
-            if self._token is None:
-                try:
-                    self._token = read_secret(self._secret_arn)
-                except SecretUnavailableError as error:
-                    raise redis.AuthenticationError(str(error)) from error
-            return (self._token,)
 
 
 def iam_token(endpoint: Endpoint, *, user: str, region: str) -> str:
