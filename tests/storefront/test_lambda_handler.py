@@ -38,7 +38,7 @@ def test_product_is_served_as_text(invoke: Invoke) -> None:
     assert answer["statusCode"] == 200
     assert not answer["isBase64Encoded"]
     assert json.loads(answer["body"])["id"] == 7
-    assert answer["headers"]["etag"] == '"1"'
+    assert answer["headers"]["ETag"] == '"1"'
 
 
 def test_reads_are_counted_in_the_embedded_metric_format(invoke: Invoke, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,7 +61,7 @@ def test_writing_with_a_token(invoke: Invoke) -> None:
     authorization = {"authorization": f"Bearer {token}"}
     created = invoke("POST", "/products", {"name": "Chair", "price": 1.5}, **json_type, **authorization)
     assert created["statusCode"] == 201
-    assert invoke("DELETE", created["headers"]["location"], **authorization)["statusCode"] == 204
+    assert invoke("DELETE", created["headers"]["Location"], **authorization)["statusCode"] == 204
 
 
 @pytest.mark.parametrize("path", ["/products/%D9%A4%D9%A2", "/products/%FF", "/products/1%2F2"])
