@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from cache_aside.aio_link import AsyncLink
 from cache_aside.cached import Cached
 from cache_aside.commands import Background, Command, Deliver, Join, Load, Op, Pause, RoundTrip, Steps
-from cache_aside.errors import LoadTimeoutError, OverloadedError
+from cache_aside.errors import CacheUnavailableError, LoadTimeoutError, OverloadedError
 from cache_aside.filling import Surroundings
 from cache_aside.flights import Flights
 from cache_aside.invalidation import identify, invalidate
@@ -133,6 +133,14 @@ class AsyncCacheAside:
         """The replication history that the primary serves; see `CacheAside.replication_id`."""
         replication_id: str = await self._drive(identify(self._options.invalidation_seconds))
         return replication_id
+
+    async def available(self) -> bool:
+        """Whether the primary answers now; see `CacheAside.available`."""
+        try:
+            await self._drive(identify(2 * self._options.read_timeout_seconds))
+        except CacheUnavailableError:
+            return False
+        return True
 
     async def close(self) -> None:
         """Let background work end, and close every connection."""

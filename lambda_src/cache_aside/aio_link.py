@@ -1,6 +1,7 @@
 """The connections of the asynchronous client: a few, shared by all tasks of one event loop."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -14,8 +15,10 @@ from cache_aside.breaker import Breaker
 from cache_aside.commands import Op
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.observe import SILENT, Event, Observer
-from cache_aside.server import IDENTIFY, Attempts, Identity, NotPrimaryError, Server, is_outage
+from cache_aside.server import IDENTIFY, Attempts, Identity, NotPrimaryError, Server, is_outage, pack
 from cache_aside.trust import Trust
+
+_log = logging.getLogger("cache_aside")
 
 
 class AsyncChannel:
@@ -59,11 +62,12 @@ class AsyncChannel:
         await self._connection.disconnect(nowait=True)
 
     async def _exchange(self, ops: Sequence[Op], timeout_seconds: float) -> list[Any]:
-        limit = timeout_seconds if self.connected else timeout_seconds + self._server.connect_timeout_seconds
-        packed = [part for op in ops for part in self._connection.pack_command(*op)]
         try:
-            async with asyncio.timeout(limit):
-                await self._connection.send_packed_command(packed, check_health=False)
+            if not self.connected:
+                async with asyncio.timeout(self._server.connect_timeout_seconds):
+                    await self._connection.connect_check_health(check_health=False)
+            async with asyncio.timeout(timeout_seconds):
+                await self._connection.send_packed_command(pack(ops), check_health=False)
                 replies = [await self._read() for _ in ops]
         except TimeoutError as error:
             raise redis.TimeoutError("the cache did not answer in time") from error
@@ -157,6 +161,7 @@ class AsyncLink:
         finally:
             await channel.close()
         self._breaker.close()
+        _log.warning("the cache is available again")
         return True
 
     async def close(self) -> None:
@@ -181,8 +186,10 @@ class AsyncLink:
         self._observer.on_event("", Event.CACHE_ERROR, 0.0)
         if is_outage(error):
             await channel.close()
-            if self._breaker.trip() and self._background:
-                self._prober = asyncio.create_task(self._probe_until_closed())
+            if self._breaker.trip():
+                _log.warning("the cache is unavailable, readers go past it: %s", error)
+                if self._background:
+                    self._prober = asyncio.create_task(self._probe_until_closed())
 
     async def _probe_until_closed(self) -> None:
         while self._breaker.is_open:

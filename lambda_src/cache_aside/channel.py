@@ -11,7 +11,7 @@ import redis
 from redis.connection import Connection, SSLConnection
 
 from cache_aside.commands import Op
-from cache_aside.server import IDENTIFY, Identity, NotPrimaryError, Server
+from cache_aside.server import IDENTIFY, Identity, NotPrimaryError, Server, pack
 
 
 class _TlsConnection(SSLConnection):
@@ -67,8 +67,7 @@ class Channel:
         self._connection.socket_timeout = self._server.read_timeout_seconds
 
     def _exchange(self, ops: Sequence[Op]) -> list[Any]:
-        pack = self._connection.pack_command
-        self._connection.send_packed_command([b"".join([part for op in ops for part in pack(*op)])], check_health=False)
+        self._connection.send_packed_command((pack(ops),), check_health=False)
         replies = [self._read() for _ in ops]
         for reply in replies:
             if isinstance(reply, Exception):

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from cache_aside.cached import Cached
 from cache_aside.commands import Background, Command, Deliver, Join, Load, Op, Pause, RoundTrip, Steps
-from cache_aside.errors import OverloadedError
+from cache_aside.errors import CacheUnavailableError, OverloadedError
 from cache_aside.filling import Surroundings
 from cache_aside.flights import Flights
 from cache_aside.invalidation import identify, invalidate
@@ -146,6 +146,14 @@ class CacheAside:
         """
         replication_id: str = self._drive(identify(self._options.invalidation_seconds))
         return replication_id
+
+    def available(self) -> bool:
+        """Whether the primary answers now, for a readiness check; takes two read timeouts at most, once connected."""
+        try:
+            self._drive(identify(2 * self._options.read_timeout_seconds))
+        except CacheUnavailableError:
+            return False
+        return True
 
     def close(self) -> None:
         """Let background work end, and close the calling thread's connection."""

@@ -17,8 +17,8 @@ from cache_aside.results import Result, Served
 from cache_aside.writes import Bid, bid, fill, undo
 
 T = TypeVar("T")
-_FIRST_PAUSE_SECONDS = 0.002
-_LONGEST_PAUSE_SECONDS = 0.05
+_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.002, 0.025
+_PAUSE_SHARE = 0.1  # of the time waited so far: nobody waits a tenth longer than the load takes
 
 
 class Surroundings(msgspec.Struct):
@@ -47,16 +47,16 @@ class Fill(Generic[T]):
 
     def run(self) -> Steps[dict[str, Result[T]]]:
         """Load what nobody loads, wait for the rest."""
-        pause = _FIRST_PAUSE_SECONDS
+        started = self._here.monotonic()
         while (held := (yield from self._acquire())) is not None:
             if held:
                 yield from self._load_and_fill(held)
             if not self._waiting:
                 return self.results
-            if self._here.monotonic() >= self.deadline:
+            now = self._here.monotonic()
+            if now >= self.deadline:
                 break
-            yield Pause(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+            yield Pause(min(max((now - started) * _PAUSE_SHARE, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS))
             if not (yield from self.look_again()):
                 break
         return (yield from self.load_past())
@@ -136,8 +136,6 @@ class Fill(Generic[T]):
                 self.flight.error = error
             self.stand_in(error)
             return
-        if self.flight is not None:
-            self._here.flights.close(self.flight)
         replies = yield from self._trip(ops)
         for key, accepted in zip(held, replies or [0] * len(ops), strict=True):
             if not accepted:
@@ -168,6 +166,9 @@ class Fill(Generic[T]):
             self._note(event, self._here.monotonic() - started)
 
     def _trip(self, ops: Sequence[Op]) -> Steps[list[Any] | None]:
+        """The replies; None when the cache does not answer."""
+        if self.flight is not None:
+            self.flight.turn += 1
         try:
             replies: list[Any] = yield RoundTrip(ops, self._policy.fail_closed)
         except CacheUnavailableError:
@@ -177,6 +178,8 @@ class Fill(Generic[T]):
     def _found(self, key: str, raw: bytes | None) -> None:
         entry = self._policy.codec.read(raw, self._here.clock(), self._here.draw)
         if entry.state is State.FRESH:
+            if self.flight is not None:
+                self.flight.accept(entry.value)
             self._settle(key, entry.value, Served.HIT)
         else:
             self._waiting[key] = entry

@@ -16,20 +16,30 @@ class Latch(Protocol):
 
 
 class Flight:
-    """One load in progress and, once `done`, what those who joined may do with it."""
+    """One load in progress, here or in another process, and what those who joined may do with its outcome."""
 
-    __slots__ = ("accepted", "done", "error", "key", "value")
+    __slots__ = ("accepted_before", "done", "error", "key", "turn", "value")
 
     def __init__(self, key: str, done: Latch) -> None:
         self.key = key
         self.done = done
-        self.accepted = False
+        self.turn = 0
+        """Advanced before each request, as its reply may hold or accept the value; who joins notes the turn."""
+        self.accepted_before = 0
         self.value: Any = None
         self.error: Exception | None = None
 
     def accept(self, value: object) -> None:
-        """The cache accepted the fill: whoever joined before it was sent may use the value."""
-        self.value, self.accepted = value, True
+        """The cache held or accepted this value in the present turn: good for whoever joined before.
+
+        Who joined in this turn may have begun after a write whose deletion followed the request on the server, while
+        its reply was still on the way.
+        """
+        self.value, self.accepted_before = value, self.turn
+
+    def good_for(self, joined: int) -> bool:
+        """Whether a reader that joined in that turn may use the value."""
+        return joined < self.accepted_before
 
 
 class Flights:
@@ -45,18 +55,10 @@ class Flights:
         flight = self._open.setdefault(key, mine)
         return flight, flight is mine
 
-    def close(self, flight: Flight) -> None:
-        """Let nobody join any more.
-
-        Must happen before the fill is sent: whoever joins later may have begun after a write whose deletion follows
-        that fill, and would be served the value that was just invalidated.
-        """
+    def finish(self, flight: Flight) -> None:
+        """Let nobody join any more, and wake those who did."""
         if self._open.get(flight.key) is flight:
             del self._open[flight.key]
-
-    def finish(self, flight: Flight) -> None:
-        """Close the flight and wake those who joined it."""
-        self.close(flight)
         flight.done.set()
 
     def forget(self) -> None:

@@ -1,5 +1,6 @@
 """The connections of the synchronous client: one a thread, opened when the thread first needs it."""
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from cache_aside.errors import CacheUnavailableError
 from cache_aside.observe import SILENT, Event, Observer
 from cache_aside.server import Attempts, Identity, Server, is_outage
 from cache_aside.trust import Trust
+
+_log = logging.getLogger("cache_aside")
 
 
 class _Local(threading.local):
@@ -84,6 +87,7 @@ class Link:
         finally:
             channel.close()
         self._breaker.close()
+        _log.warning("the cache is available again")
         return True
 
     def after_fork(self) -> None:
@@ -116,8 +120,10 @@ class Link:
         self._observer.on_event("", Event.CACHE_ERROR, 0.0)
         if is_outage(error):
             channel.close()
-            if self._breaker.trip() and self._background:
-                threading.Thread(target=self._probe_until_closed, name="cache-probe", daemon=True).start()
+            if self._breaker.trip():
+                _log.warning("the cache is unavailable, readers go past it: %s", error)
+                if self._background:
+                    threading.Thread(target=self._probe_until_closed, name="cache-probe", daemon=True).start()
 
     def _probe_until_closed(self) -> None:
         while self._breaker.is_open:

@@ -5,8 +5,9 @@ Why it holds:
 - A load begins after its lease is in the cache. The fill replaces exactly that lease, so it is accepted only if no DEL
   came between, and then every write whose DEL comes later removes it.
 - A refresh starts from the exact bytes of an envelope, unique by its nonce; the same argument holds.
-- A hit is what the cache holds now. A reader that joined another one's load did so before its fill was sent, and uses
-  the value only if the fill was accepted: no write was acknowledged between the load and the moment it joined.
+- A hit is what the cache holds now. A reader that joined another one uses its value only if it joined before the fill
+  was sent that the cache accepted, or before the GET was sent that found the value: so the cache vouched for the value
+  after that reader began.
 - Whoever loads, to fill or not, began its read before its load.
 """
 
@@ -76,8 +77,9 @@ class ReadThrough:
             if leads:
                 fill.flight = flight
                 return (yield from self._lead(key, fill))
+            joined = flight.turn
             yield Join(flight.done, fill.deadline - self._here.monotonic())
-            if flight.accepted:
+            if flight.good_for(joined):
                 return Result(flight.value, Served.HIT)
             if flight.error is not None:
                 return fill.stand_in(flight.error)[key]

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Any
 
+import hiredis
 import msgspec
 import redis
 from redis.backoff import NoBackoff
@@ -14,7 +15,13 @@ from cache_aside.commands import Op
 from cache_aside.credentials import Credentials
 
 IDENTIFY: Op = ("INFO", "replication")
+_pack: Any = hiredis.pack_command  # its stub knows only tuples of one
 _READS = frozenset({"GET", "MGET", "INFO"})
+
+
+def pack(ops: Sequence[Op]) -> bytes:
+    """The bytes of all commands, for one write."""
+    return b"".join([_pack(op) for op in ops])
 
 
 class NotPrimaryError(redis.RedisError):

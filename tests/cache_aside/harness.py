@@ -123,6 +123,8 @@ class Cache(Protocol):
 
     def replication_id(self) -> str: ...
 
+    def available(self) -> bool: ...
+
     def close(self) -> None: ...
 
 
@@ -153,6 +155,9 @@ class OnLoop:
 
     def replication_id(self) -> str:
         return self._wait(self._client.replication_id())
+
+    def available(self) -> bool:
+        return self._wait(self._client.available())
 
     def close(self) -> None:
         self._wait(self._client.close())

@@ -302,3 +302,9 @@ def test_cut_cache_is_bypassed(bench: Bench) -> None:
 
 def test_replication_id_is_the_servers(bench: Bench) -> None:
     assert bench.cache.replication_id() in str(bench.command("INFO", "replication"))
+
+
+def test_availability_is_what_the_primary_says_now(bench: Bench) -> None:
+    assert bench.cache.available()
+    bench.transport.cut = True
+    assert not bench.cache.available()

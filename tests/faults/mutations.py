@@ -20,13 +20,8 @@ def _accept_always(self: Any, key: str, value: Any, served: Served) -> None:
     self.results[key] = Result(value, served)
 
 
-def _stay_open(self: Any, flight: Any) -> None:
-    """The fill is sent while readers still join."""
-
-
-def _finish_open(self: Any, flight: Any) -> None:
-    self._open.pop(flight.key, None)
-    flight.done.set()
+def _good_for_everybody(self: Any, joined: int) -> bool:
+    return bool(joined <= self.accepted_before)
 
 
 def no_lease_check() -> None:
@@ -39,10 +34,9 @@ def joiners_accept_unaccepted_fills() -> None:
     mock.patch.object(filling.Fill, "_settle", _accept_always).start()
 
 
-def flight_stays_open_during_fill() -> None:
-    """Readers join a load whose fill is on its way."""
-    mock.patch.object(flights.Flights, "close", _stay_open).start()
-    mock.patch.object(flights.Flights, "finish", _finish_open).start()
+def joiners_accept_what_was_on_its_way() -> None:
+    """Readers use a value whose fill was sent before they began."""
+    mock.patch.object(flights.Flight, "good_for", _good_for_everybody).start()
 
 
 def leases_are_alike() -> None:
@@ -68,7 +62,7 @@ MUTATIONS: dict[str, tuple[str, Callable[[], None]]] = {
     "delete_before_commit": ("calm", delete_before_commit),
     "joiners_accept_unaccepted_fills": ("calm", joiners_accept_unaccepted_fills),
     "leases_are_alike": ("calm", leases_are_alike),
-    "flight_stays_open_during_fill": ("interleavings", flight_stays_open_during_fill),
+    "joiners_accept_what_was_on_its_way": ("interleavings", joiners_accept_what_was_on_its_way),
     "no_outbox": ("cuts", no_outbox),
     "no_replay_after_failover": ("failovers", no_replay_after_failover),
 }
