@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/lambda_src
 export PYTHONDONTWRITEBYTECODE :=
 
 READY := .venv/ready node_modules/.package-lock.json
-CODE  := app.py stacks constructs_lib lambda_src local docs tests benchmarks
+CODE  := app.py stacks constructs_lib lambda_src local docs tools tests benchmarks
 
 .PHONY: help up test check lint types contracts unit snapshot docs synth diff deploy destroy lock clean
 help: ## list the commands

@@ -13,6 +13,7 @@ import ssl
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 _CHUNK_BYTES = 65536
 # PostgreSQL, "Message Formats": a length of 8 and a request code, sent before any TLS record.
@@ -39,8 +40,7 @@ class TlsFront:
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self.postgres:
-            # A ClientHello that is read before start_tls would be lost in the reader, and the handshake would hang.
-            writer.transport.pause_reading()
+            _pause(writer)
         try:
             # The engine first: a client of a dead engine must not wait for a handshake to learn that it is dead.
             target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
@@ -66,6 +66,7 @@ async def _wants_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         request = await reader.readexactly(8)
     if request != _SSL_REQUEST:
         return False
+    _pause(writer)
     writer.write(b"S")
     await writer.drain()
     return True
@@ -78,6 +79,11 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
             sink.write(chunk)
             await sink.drain()
     sink.close()
+
+
+def _pause(writer: asyncio.StreamWriter) -> None:
+    """Leaves what the client sends next, its ClientHello, to TLS; start_tls resumes reading."""
+    cast(asyncio.Transport, writer.transport).pause_reading()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

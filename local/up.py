@@ -31,6 +31,7 @@ LOCAL = Path(os.environ.get("LOCAL_DIRECTORY", PROJECT / ".local"))
 STAGE = "dev"
 _CONTEXT = {"stage": STAGE, "web.allowed_cidrs": "127.0.0.1/32"}
 _ENGINES_TIMEOUT_SECONDS = 30.0
+_FUNCTION_TIMEOUT_SECONDS = 10.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -170,7 +171,12 @@ def _wait_for_engines(cloud: LocalCloud) -> None:
 
 
 def _show_function(deployment: Deployment) -> None:
+    deadline = time.monotonic() + _FUNCTION_TIMEOUT_SECONDS
     answer = deployment.request("/health/ready")
+    # A cold start on a busy machine may take longer than the app waits for its cache.
+    while "unavailable" in answer.text and time.monotonic() < deadline:
+        time.sleep(0.2)
+        answer = deployment.request("/health/ready")
     if not answer.is_success:
         raise UpError(f"the deployed function fails: GET /health/ready {answer.status_code} {answer.text}")
     say(f"the deployed function, through the deployed load balancer: {answer.status_code} {answer.text}")

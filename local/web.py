@@ -56,7 +56,7 @@ class WebServer:
         say: Callable[[str], None],
     ) -> None:
         self._listener = listener
-        self._url = f"http://127.0.0.1:{listener.getsockname()[1]}/health/live"
+        self._url = f"http://127.0.0.1:{listener.getsockname()[1]}/health/ready"
         self._environment = {
             **environment,
             "PYTHONPATH": str(_PROJECT / "lambda_src"),

@@ -5,7 +5,7 @@ from wsgiref.types import WSGIApplication
 import psycopg
 from psycopg.rows import TupleRow
 
-from cache_aside import CacheAside, CacheUnavailableError, Observer, Options
+from cache_aside import CacheAside, Observer, Options
 from storefront.credentials import iam_token
 from storefront.database import Database
 from storefront.http.application import build
@@ -36,7 +36,7 @@ def build_app(settings: Settings, *, background: bool = False, observer: Observe
     services = Services(
         products=ProductService(ProductRepository(database), cache, invalidator),
         sessions=SessionService(SessionRepository(database), cache, invalidator),
-        cache_available=lambda: _answers(cache),
+        cache_available=cache.available,
         database_available=database.available,
         relay_period_seconds=settings.relay_period_seconds,
     )
@@ -72,11 +72,3 @@ def _connect_cache(
         ),
         observer=observer,
     )
-
-
-def _answers(cache: CacheAside) -> bool:
-    try:
-        cache.replication_id()
-    except CacheUnavailableError:
-        return False
-    return True

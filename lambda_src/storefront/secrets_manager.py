@@ -6,7 +6,7 @@ class SecretUnavailableError(Exception):
 
 
 def read_secret(arn: str) -> str:
-    """The current value of the secret. Waits at most about 6 s; then, or when refused, SecretUnavailableError."""
+    """The current value of the secret. Waits at most 6 s; then, or when refused, SecretUnavailableError."""
     # Here, because importing boto3 takes as long as everything else together, and a warm process never gets here again.
     import boto3
     from botocore.config import Config

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -70,6 +72,16 @@ def test_valkey_starts_empty_on_the_same_endpoint_after_it_was_killed(valkey: Va
     valkey.start()
     assert valkey.endpoint == endpoint
     assert redis_client(valkey).get("key") is None
+
+
+def test_no_handshake_is_lost_while_the_engine_is_dialled(valkey: Valkey) -> None:
+    context = ssl.create_default_context(cafile=valkey.certificates.ca_file)
+    for _ in range(50):  # a client whose ClientHello follows its SYN at once
+        with (
+            socket.create_connection(("localhost", valkey.port), timeout=2) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as tls,
+        ):
+            assert tls.version() == "TLSv1.3"
 
 
 def test_postgres_keeps_its_data_when_it_is_killed(postgres: Postgres) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from collections.abc import Callable
 from wsgiref.types import WSGIApplication
 
 import httpx
@@ -49,6 +50,12 @@ def test_unexpected_error_is_logged_and_tells_the_client_nothing(
     assert answer.headers["content-type"] == "application/problem+json"
     assert "secret" not in answer.text
     assert "a secret detail" in caplog.text
+
+
+def test_headers_are_spelled_as_they_are_documented(client: httpx.Client) -> None:
+    names = [name.decode() for name, _ in client.get("/products/1").headers.raw]
+    assert {"Content-Length", "Content-Type", "ETag", "X-Cache"} <= set(names)
+    assert b"WWW-Authenticate" in [name for name, _ in client.get("/sessions/current").headers.raw]
 
 
 def test_document_names_every_operation_of_the_table_and_no_other(client: httpx.Client) -> None:
@@ -99,8 +106,9 @@ def test_chunked_body_is_read_to_its_end(app: WSGIApplication, token: str, produ
         "wsgi.errors": io.StringIO(),
     }
 
-    def start_response(status: str, _headers: list[tuple[str, str]], _error: object = None) -> None:
+    def start_response(status: str, _headers: list[tuple[str, str]], *_error: object) -> Callable[[bytes], object]:
         statuses.append(status)
+        return io.BytesIO().write
 
     answer = b"".join(app(environ, start_response))
     assert statuses == ["200 OK"]

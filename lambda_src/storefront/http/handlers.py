@@ -17,6 +17,8 @@ from storefront.http.schemas import (
 )
 
 _AVAILABLE, _UNAVAILABLE = "available", "unavailable"
+# What a run of the relay takes at most: docs/consistency.md.
+_RELAY_RUN_SECONDS = 2
 _PRIVATE = {"Cache-Control": "no-store"}
 
 
@@ -34,8 +36,7 @@ def log_out(services: Services, call: Call) -> Reply:
     invalidation = services.sessions.log_out(call.token)
     if invalidation.confirmed:
         return Reply(HTTPStatus.NO_CONTENT)
-    # Twice the period: until the relay's next run begins, and until it has ended.
-    pending = LogoutPending(holds_within_seconds=2 * services.relay_period_seconds)
+    pending = LogoutPending(holds_within_seconds=services.relay_period_seconds + _RELAY_RUN_SECONDS)
     return Reply(HTTPStatus.ACCEPTED, pending, _PRIVATE | _pending(invalidation))
 
 
