@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -120,11 +120,17 @@ def app(settings: Settings) -> WSGIApplication:
     return build_app(settings)
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Blocks until the condition holds; 30 s at most."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def until_cached(client: httpx.Client, path: str) -> None:
     """Waits until the app uses the cache again, which an earlier test may have killed."""
-    deadline = time.monotonic() + 30
-    while client.get(path).headers["X-Cache"] == "BYPASS":
-        assert time.monotonic() < deadline
+    wait_until(lambda: client.get(path).headers["X-Cache"] != "BYPASS")
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +140,7 @@ def relay(settings: Settings) -> InvalidationRelay:
 
 
 @pytest.fixture
-def cache(valkey: Valkey) -> Iterator["redis.Redis[bytes]"]:
+def cache(valkey: Valkey) -> Iterator[redis.Redis]:
     """What an operator at a prompt talks to."""
     ca_file = str(valkey.certificates.ca_file)
     with redis.Redis(port=valkey.port, password=AUTH_TOKEN, ssl=True, ssl_ca_certs=ca_file) as connected:

@@ -103,3 +103,9 @@ def test_password_hashes_are_salted_and_verify_only_their_own() -> None:
 def test_damaged_hash_is_an_error() -> None:
     with pytest.raises(ValueError, match="not a password hash"):
         verify_password("password", "plain text")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "soon"])
+def test_malformed_period_of_the_relay_is_told_as_given(text: str) -> None:
+    with pytest.raises(SettingsError, match=f"RELAY_PERIOD_SECONDS: expected whole seconds, at least 1, got '{text}'"):
+        Settings.from_environment({**ENVIRONMENT, "RELAY_PERIOD_SECONDS": text})

@@ -42,7 +42,7 @@ class OutboxRepository:
 
     def is_replayed(self, replication_id: str) -> bool:
         """Whether `record_replayed` was called with this id."""
-        statement = "SELECT FROM replayed_servers WHERE replication_id = %(id)s"
+        statement = "SELECT 1 FROM replayed_servers WHERE replication_id = %(id)s"
         return bool(self._database.read(statement, {"id": replication_id}))
 
     def record_replayed(self, replication_id: str) -> None:
