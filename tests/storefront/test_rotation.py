@@ -57,10 +57,10 @@ def test_auth_token_rotates_under_load_and_no_request_fails_or_bypasses(
                 assert served in {"HIT", "MISS"}
 
     use_often()
-    cache.execute_command("ACL", "SETUSER", "default", f">{NEW_TOKEN}")
+    cache.acl_setuser("default", enabled=True, passwords=[f"+{NEW_TOKEN}"])
     use_often()
     monkeypatch.setitem(secrets_manager.secrets, AUTH_SECRET, NEW_TOKEN)
-    cache.execute_command("ACL", "SETUSER", "default", f"<{AUTH_TOKEN}")
+    cache.acl_setuser("default", enabled=True, passwords=[f"-{AUTH_TOKEN}"])
     before = secrets_manager.reads.count(AUTH_SECRET)
     use_often()
     assert secrets_manager.reads.count(AUTH_SECRET) == before + 1
