@@ -5,13 +5,12 @@ import contextlib
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from cache_aside.aio_link import AsyncLink
 from cache_aside.cached import Cached
-from cache_aside.commands import Background, Command, Deliver, Join, Load, Op, Pause, RoundTrip, Steps
+from cache_aside.commands import Background, Command, Deliver, Join, Load, Pause, RoundTrip, Steps
 from cache_aside.errors import CacheUnavailableError, LoadTimeoutError, OverloadedError
-from cache_aside.filling import Surroundings
 from cache_aside.flights import Flights
 from cache_aside.invalidation import identify, invalidate
 from cache_aside.observe import SILENT, Event, Observer
@@ -19,27 +18,13 @@ from cache_aside.options import DEFAULTS, AuthToken, Options
 from cache_aside.policy import Policy
 from cache_aside.protocol import ReadThrough
 from cache_aside.results import Invalidation, Replicas, Result
-from cache_aside.server import Identity
+from cache_aside.surroundings import Surroundings
+from cache_aside.transport import AsyncTransport
 from cache_aside.trust import Trust
 
 T = TypeVar("T")
 P = ParamSpec("P")
 LoadMany = Callable[[Sequence[str]], Awaitable[Mapping[str, T | None]]]
-
-
-class AsyncTransport(Protocol):
-    """What carries round trips to the cache: an `AsyncLink`, or a fake in tests."""
-
-    async def execute(self, ops: Sequence[Op], fail_closed: bool = False) -> list[Any]:
-        """One round trip; CacheUnavailableError when it fails."""
-        ...
-
-    async def deliver(self, ops: Sequence[Op], timeout_seconds: float, *, fresh: bool) -> tuple[list[Any], Identity]:
-        """One attempt to reach the primary past the breaker."""
-        ...
-
-    async def close(self) -> None:
-        """Close every connection."""
 
 
 class AsyncCacheAside:

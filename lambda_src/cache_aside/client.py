@@ -7,12 +7,11 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from cache_aside.cached import Cached
-from cache_aside.commands import Background, Command, Deliver, Join, Load, Op, Pause, RoundTrip, Steps
+from cache_aside.commands import Background, Command, Deliver, Join, Load, Pause, RoundTrip, Steps
 from cache_aside.errors import CacheUnavailableError, OverloadedError
-from cache_aside.filling import Surroundings
 from cache_aside.flights import Flights
 from cache_aside.invalidation import identify, invalidate
 from cache_aside.link import Link
@@ -21,30 +20,13 @@ from cache_aside.options import DEFAULTS, AuthToken, Options
 from cache_aside.policy import Policy
 from cache_aside.protocol import ReadThrough
 from cache_aside.results import Invalidation, Replicas, Result
-from cache_aside.server import Identity
+from cache_aside.surroundings import Surroundings
+from cache_aside.transport import Transport
 from cache_aside.trust import Trust
 
 T = TypeVar("T")
 P = ParamSpec("P")
 LoadMany = Callable[[Sequence[str]], Mapping[str, T | None]]
-
-
-class Transport(Protocol):
-    """What carries round trips to the cache: a `Link`, or a fake in tests."""
-
-    def execute(self, ops: Sequence[Op], fail_closed: bool = False) -> list[Any]:
-        """One round trip; CacheUnavailableError when it fails."""
-        ...
-
-    def deliver(self, ops: Sequence[Op], timeout_seconds: float, *, fresh: bool) -> tuple[list[Any], Identity]:
-        """One attempt to reach the primary past the breaker."""
-        ...
-
-    def after_fork(self) -> None:
-        """Drop what belongs to the parent process."""
-
-    def close(self) -> None:
-        """Close what the calling thread holds."""
 
 
 class CacheAside:

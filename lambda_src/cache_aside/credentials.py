@@ -55,3 +55,7 @@ class Credentials(redis.CredentialProvider):
         with self._lock:
             if self.token == token:
                 self.token = None
+
+    def after_fork(self) -> None:
+        """In the child: a thread of the parent may have held the lock."""
+        self._lock = threading.Lock()

@@ -1,35 +1,21 @@
 """The slow path of a read: take the leases, load, fill; wait for what others load; go past the cache when it fails."""
 
-import random
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
-
-import msgspec
 
 from cache_aside.commands import Load, Op, Pause, RoundTrip, Steps, get
 from cache_aside.envelope import Entry, State
 from cache_aside.errors import CacheUnavailableError
-from cache_aside.flights import Flight, Flights
-from cache_aside.observe import SILENT, Event, Observer
+from cache_aside.flights import Flight
+from cache_aside.observe import Event
 from cache_aside.policy import Policy
 from cache_aside.results import Result, Served
+from cache_aside.surroundings import Surroundings
 from cache_aside.writes import Bid, bid, fill, undo
 
 T = TypeVar("T")
 _SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.002, 0.025
 _PAUSE_SHARE = 0.1  # of the time waited so far: nobody waits a tenth longer than the load takes
-
-
-class Surroundings(msgspec.Struct):
-    """What the protocol knows about its process; tests put their own clocks and dice here."""
-
-    flights: Flights
-    background: bool = False
-    observer: Observer = SILENT
-    clock: Callable[[], float] = time.time
-    monotonic: Callable[[], float] = time.monotonic
-    draw: Callable[[], float] = random.random
 
 
 class Fill(Generic[T]):

@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 import redis
 
+from cache_aside.attempts import Attempts, is_outage
 from cache_aside.breaker import Breaker
 from cache_aside.channel import Channel
 from cache_aside.commands import Op
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.observe import SILENT, Event, Observer
-from cache_aside.server import Attempts, Identity, Server, is_outage
+from cache_aside.server import Identity, Server
 from cache_aside.trust import Trust
 
 _log = logging.getLogger("cache_aside")
@@ -94,6 +95,8 @@ class Link:
         """In the child: the connections and the probing thread are the parent's."""
         self._local = _Local()
         self._breaker.close()
+        if self._server.credentials is not None:
+            self._server.credentials.after_fork()
 
     def close(self) -> None:
         """Close the calling thread's connection; those of other threads end with their threads."""

@@ -17,9 +17,10 @@ from typing import TypeVar
 from cache_aside.commands import Background, Join, RoundTrip, Steps, get
 from cache_aside.envelope import Entry, State
 from cache_aside.errors import CacheUnavailableError
-from cache_aside.filling import Fill, Surroundings
+from cache_aside.filling import Fill
 from cache_aside.policy import Policy
 from cache_aside.results import Result, Served
+from cache_aside.surroundings import Surroundings
 
 T = TypeVar("T")
 _MOST_FLIGHTS_JOINED = 3

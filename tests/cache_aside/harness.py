@@ -8,11 +8,10 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from cache_aside import AsyncCacheAside, Invalidation, Policy, Replicas, Result
-from cache_aside.aio import AsyncTransport
-from cache_aside.client import Transport
 from cache_aside.commands import Op
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.server import Identity
+from cache_aside.transport import AsyncTransport, Transport
 from tests.cache_aside.fake_server import FakeServer
 
 T = TypeVar("T")

@@ -10,11 +10,11 @@ from itertools import count
 from typing import Any
 
 from cache_aside.commands import Background, Join, Load, Pause, RoundTrip, Steps
-from cache_aside.filling import Surroundings
 from cache_aside.flights import Flights
 from cache_aside.policy import Policy
 from cache_aside.protocol import ReadThrough
 from cache_aside.results import Result
+from cache_aside.surroundings import Surroundings
 from tests.cache_aside.fake_server import FakeServer
 
 KEY = "product:1"

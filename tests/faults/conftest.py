@@ -22,7 +22,7 @@ def proxy(valkey: Valkey) -> Iterator[FaultProxy]:
         yield made
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def operator(valkey: Valkey) -> Iterator[redis.Redis]:
     """Somebody with direct access to an empty server."""
     with redis.Redis(
@@ -33,8 +33,10 @@ def operator(valkey: Valkey) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture(params=["sync", "async"])
-def connect(request: pytest.FixtureRequest, valkey: Valkey, proxy: FaultProxy) -> Iterator[Connect]:
-    """Make clients of the proxied server."""
+def connect(
+    request: pytest.FixtureRequest, valkey: Valkey, proxy: FaultProxy, operator: redis.Redis
+) -> Iterator[Connect]:
+    """Make clients of the proxied server, which is empty."""
     made: list[Cache] = []
 
     def make(**settings: object) -> Cache:

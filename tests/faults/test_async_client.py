@@ -9,7 +9,7 @@ from local.engines import Valkey
 from tests.cache_aside.conftest import tls_of
 from tests.faults.proxy import Fault, FaultProxy
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("operator")]
 NUMBER = Policy(name="number", value_type=int, ttl_seconds=60, early_refresh_beta=0)
 
 

@@ -73,6 +73,7 @@ def test_connections_are_no_more_than_threads_or_the_limit(connect: Connect, pro
 
 
 @pytest.mark.engines
+@pytest.mark.usefixtures("operator")
 def test_forked_child_does_not_share_a_connection_with_its_parent(valkey: Valkey) -> None:
     cache = CacheAside.connect("localhost", valkey.port, auth_token=valkey.auth_token, tls=tls_of(valkey))
     cache.get_or_load(KEY, lambda: 1, policy=NUMBER)

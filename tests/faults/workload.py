@@ -1,5 +1,6 @@
 """One process of clients that read and write items until it is told to stop: `python -m tests.faults.workload JSON`."""
 
+import logging
 import random
 import ssl
 import sys
@@ -112,6 +113,7 @@ def main() -> None:
     settings = msgspec.json.decode(sys.argv[1], type=Settings)
     if settings.mutation:
         MUTATIONS[settings.mutation][1]()
+    logging.getLogger("cache_aside").setLevel(logging.ERROR)  # outages are what this is for
     with Path(settings.history).open("w") as history:
         Worker(settings, history).run()
 
