@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from local.errors import LocalError
 from local.processes import spawn, stop
 
 _PROJECT = Path(__file__).parent.parent
 _CDK = _PROJECT / "node_modules" / ".bin" / "cdk"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_PROGRESS = re.compile(r"^(\S+: (?:deploying|destroying)|\s*[✅❌].*)")
+_PROGRESS = re.compile(r"^(Bundling asset |.+: (deploying|destroying)\.\.\.|\s*[✅❌]|✨  Synthesis)")
 
 
-class CdkError(RuntimeError):
+class CdkError(LocalError):
     """The CDK CLI failed; the message is the end of what it printed."""
 
 

@@ -4,16 +4,14 @@ import os
 from importlib.metadata import distribution
 from pathlib import Path
 
-
-class MissingProgramError(RuntimeError):
-    """A package holds no program for this machine, or is not there; the message names both."""
+from local.errors import LocalError
 
 
 def packaged_program(package: str, pattern: str) -> Path:
-    """The program that the installed package carries under a path like `pattern`. MissingProgramError when none."""
+    """The program that the installed package carries under a path like `pattern`. LocalError when none."""
     found = next((file for file in distribution(package).files or () if file.match(pattern)), None)
     if found is None or not Path(str(found.locate())).exists():
-        raise MissingProgramError(f"the package {package!r} holds no {pattern!r} for this machine")
+        raise LocalError(f"the package {package!r} holds no {pattern!r} for this machine")
     return Path(str(found.locate()))
 
 

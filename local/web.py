@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from local.errors import LocalError
 from local.processes import spawn, stop
 
 _PROJECT = Path(__file__).parent.parent
@@ -18,16 +19,8 @@ _START_TIMEOUT_SECONDS = 30.0
 _RESTART_PAUSE_SECONDS = 2.0  # between two starts of gunicorn; it replaces workers without a pause
 
 
-class PortTakenError(RuntimeError):
-    """Somebody else listens on the port."""
-
-
-class WebServerError(RuntimeError):
-    """The app did not start; the message names its log."""
-
-
 def reserve(port: int) -> socket.socket:
-    """A loopback socket that listens on the port, so that nobody takes it while the deployment goes on. PortTakenError.
+    """A loopback socket that listens on the port, so that nobody takes it while the deployment goes on. LocalError.
 
     Whoever connects before the app serves waits for it.
     """
@@ -38,7 +31,7 @@ def reserve(port: int) -> socket.socket:
         reserved.listen()
     except OSError as error:
         reserved.close()
-        raise PortTakenError(f"port {port}: {error.strerror}; choose another: make up PORT={port + 1}") from error
+        raise LocalError(f"port {port}: {error.strerror}; choose another: make up PORT={port + 1}") from error
     return reserved
 
 
@@ -73,9 +66,9 @@ class WebServer:
 
     @property
     def pid(self) -> int:
-        """gunicorn's own process id. WebServerError before the start."""
+        """gunicorn's own process id. LocalError before the start."""
         if self._process is None:
-            raise WebServerError("the app was not started")
+            raise LocalError("the app was not started")
         return self._process.pid
 
     def reconcile(self) -> None:
@@ -90,12 +83,12 @@ class WebServer:
         self._known = workers
 
     def start(self) -> None:
-        """Starts it and blocks until it answers (30 s at most, then WebServerError)."""
+        """Starts it and blocks until it answers (30 s at most, then LocalError)."""
         self._process = self._start()
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise WebServerError(f"the app did not start, see {self._log_file}")
+                raise LocalError(f"the app did not start, see {self._log_file}")
             time.sleep(0.1)
 
     def stop(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from local.errors import LocalError
 from local.packaged import path_with_node
 from local.processes import free_port, spawn, stop
 from local.tls import Certificates
@@ -18,10 +19,6 @@ ACCOUNT, REGION = "000000000000", "us-east-1"
 SAVE_PATH = "/_local/save"
 _PROJECT = Path(__file__).parents[2]
 _START_TIMEOUT_SECONDS = 30.0
-
-
-class EmulatorError(RuntimeError):
-    """The emulator did not start or does not answer; the message names its log."""
 
 
 class Emulator:
@@ -49,9 +46,9 @@ class Emulator:
 
     @property
     def pid(self) -> int:
-        """The process id. EmulatorError before the start."""
+        """The process id. LocalError before the start."""
         if self._process is None:
-            raise EmulatorError("the emulator was not started")
+            raise LocalError("the emulator was not started")
         return self._process.pid
 
     def client_environment(self) -> dict[str, str]:
@@ -84,7 +81,7 @@ class Emulator:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Starts it and blocks until it answers (30 s at most, then EmulatorError)."""
+        """Starts it and blocks until it answers (30 s at most, then LocalError)."""
         scratch = self.directory / "tmp"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
@@ -95,7 +92,7 @@ class Emulator:
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while not self._answers():
             if not self.running() or time.monotonic() > deadline:
-                raise EmulatorError(f"the CloudFormation emulator did not start, see {self.log_file}")
+                raise LocalError(f"the CloudFormation emulator did not start, see {self.log_file}")
             time.sleep(0.1)
 
     def save(self) -> None:

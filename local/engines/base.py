@@ -8,13 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
+from local.errors import LocalError
 from local.processes import free_port, spawn, stop
 from local.tls import Certificates
 
 _START_TIMEOUT_SECONDS = 30.0
 
 
-class EngineError(RuntimeError):
+class EngineError(LocalError):
     """An engine did not start; the message says why and where its log is."""
 
 

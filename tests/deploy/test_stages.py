@@ -12,6 +12,8 @@ import psycopg
 import pytest
 import redis
 from botocore.exceptions import ClientError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from local.cdk_cli import CdkError
 from local.cloud import LocalCloud
@@ -95,9 +97,10 @@ def test_cache_answers_to_the_deployed_token_only(stage: Stage) -> None:
     port = int(outputs["ElastiCacheEndpoint"].rpartition(":")[2])
     ca_file = stage.cloud.emulator.app_environment()["SSL_CERT_FILE"]
     token = stage.secret(outputs["AuthTokenSecretArn"])
-    assert redis.Redis(port=port, password=token, ssl=True, ssl_ca_certs=ca_file).ping()
+    at_once = Retry(NoBackoff(), 0)
+    assert redis.Redis(port=port, password=token, ssl=True, ssl_ca_certs=ca_file, retry=at_once).ping()
     with pytest.raises(redis.AuthenticationError):
-        redis.Redis(port=port, ssl=True, ssl_ca_certs=ca_file).ping()
+        redis.Redis(port=port, ssl=True, ssl_ca_certs=ca_file, retry=at_once).ping()
 
 
 def test_function_is_wired_to_cache_and_database(stage: Stage) -> None:
@@ -177,19 +180,31 @@ def test_changed_settings_are_deployed(dev: Stage) -> None:
     assert dev.deployment.request("/products/1").status_code == 200
 
 
+def deploy_release(stage: Stage, directory: Path, statement: str) -> None:
+    """Deploys a release whose migration 9999 executes the statement, and which fails afterwards at the latest."""
+    lambda_src = directory / "lambda_src"
+    shutil.copytree(LAMBDA_SRC, lambda_src, ignore=shutil.ignore_patterns("__pycache__"))
+    versions = lambda_src / "functions" / "schema_migration" / "versions"
+    latest = max(path.name.partition("_")[0] for path in versions.glob("[0-9]*.py"))
+    (versions / "9999_of_the_release.py").write_text(
+        f"from alembic import op\n\nrevision, down_revision = '9999', '{latest}'\n\n\n"
+        f"def upgrade() -> None:\n    op.execute({statement!r})\n"
+    )
+    app = f"{sys.executable} -m tests.deploy.failing_release {lambda_src}"
+    stage.cdk("deploy", "App", "--exclusively", "--require-approval", "never", app=app)
+
+
+def test_failed_migration_fails_the_update_with_its_reason(dev: Stage, tmp_path: Path) -> None:
+    with pytest.raises(CdkError, match='column "nowhere" does not exist'):
+        deploy_release(dev, tmp_path, "SELECT nowhere FROM products")
+    assert dev.deployment.statuses()["cache-aside-dev-app"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert revision_of(dev) != "9999"
+    assert dev.deployment.request("/products/1").status_code == 200
+
+
 def test_update_that_fails_after_its_migration_rolls_back(dev: Stage, tmp_path: Path) -> None:
-    release = tmp_path / "lambda_src"
-    shutil.copytree(LAMBDA_SRC, release, ignore=shutil.ignore_patterns("__pycache__"))
-    revision = 'revision, down_revision = "9999", "0001"\n\n\ndef upgrade() -> None:\n    pass\n'
-    (release / "functions" / "schema_migration" / "versions" / "9999_of_the_release.py").write_text(revision)
     with pytest.raises(CdkError, match="FailsLate"):
-        dev.cdk(
-            "deploy",
-            "--all",
-            "--require-approval",
-            "never",
-            app=f"{sys.executable} -m tests.deploy.failing_release {release}",
-        )
+        deploy_release(dev, tmp_path, "ALTER TABLE products ADD COLUMN colour text")
     assert dev.deployment.statuses()["cache-aside-dev-app"] == "UPDATE_ROLLBACK_COMPLETE"
     assert revision_of(dev) == "9999"
     assert dev.deployment.request("/products/1").status_code == 200
