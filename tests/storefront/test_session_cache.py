@@ -153,7 +153,8 @@ def test_session_that_was_deleted_past_the_app_is_forgotten_by_logging_out(
     client: httpx.Client, bearer: dict[str, str], master: Connection, cache: redis.Redis
 ) -> None:
     status(client, bearer)
-    master.execute("DELETE FROM sessions WHERE token_hash = %s", [bytes.fromhex(key_of(bearer).removeprefix("session:"))])
+    token_hash = bytes.fromhex(key_of(bearer).removeprefix("session:"))
+    master.execute("DELETE FROM sessions WHERE token_hash = %s", [token_hash])
     assert client.delete("/sessions/current", headers=bearer).status_code == 401
     assert not cache.exists(key_of(bearer))
 
