@@ -9,6 +9,7 @@ from aws_cdk import aws_elasticloadbalancingv2_targets as targets
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from constructs_lib.data_access import data_environment, grant_data_access
 from constructs_lib.database import Database
 from constructs_lib.log_groups import LogSettings
 from constructs_lib.redis_replication_group import RedisReplicationGroup
@@ -58,22 +59,14 @@ class LambdaService(Construct):
             vpc=vpc,
             vpc_subnets=vpc_subnets,
             security_group=security_group,
-            environment={
-                "ELASTICACHE_ENDPOINT": cache.primary_endpoint,
-                "ELASTICACHE_AUTH_SECRET_ARN": cache.auth_token.secret.secret_arn,
-                "RDS_ENDPOINT": database.endpoint,
-                "RDS_DB_NAME": database.database_name,
-                "RDS_USER": database_user,
-                **(environment or {}),
-            },
+            environment={**data_environment(cache, database, database_user), **(environment or {})},
             log_settings=log_settings,
             memory_mib=memory_mib,
             timeout=Duration.seconds(10),
             reserved_concurrency=reserved_concurrency,
         )
         self.function = service.function
-        cache.grant_auth_token_read(service.role)
-        database.grant_connect(service.role, database_user)
+        grant_data_access(service.role, cache, database, database_user)
 
     @property
     def target(self) -> elbv2.IApplicationLoadBalancerTarget:

@@ -87,6 +87,21 @@ def test_secret_that_cannot_be_read_makes_the_cache_unavailable() -> None:
         Credentials(broken).get_credentials()
 
 
+def test_secret_that_cannot_be_read_is_not_asked_for_more_than_once_a_second() -> None:
+    clock, reads = Clock(), []
+
+    def refuse() -> str:
+        reads.append(clock.now)
+        raise OSError("refused")
+
+    credentials = Credentials(refuse, clock)
+    for _ in range(5):
+        with pytest.raises(redis.ConnectionError):
+            credentials.get_credentials()
+        clock.now += 0.5
+    assert reads == [100.0, 101.0, 102.0]
+
+
 def test_identity_is_read_from_info() -> None:
     info = b"# Replication\r\nrole:slave\r\nconnected_slaves:2\r\nmaster_replid:abc\r\nmaster_replid2:000\r\n"
     assert Identity.parse(info) == Identity(is_primary=False, replication_id="abc", replicas=2)
