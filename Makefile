@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := .venv/ready node_modules/.package-lock.json
 CODE  := app.py stacks constructs_lib lambda_src local docs tools tests benchmarks
 
-.PHONY: help up test check lint types contracts unit snapshot docs synth diff deploy destroy lock clean
+.PHONY: help up test check lint types contracts unit snapshot docs mutants soak history bench-cache synth diff deploy destroy lock clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -44,6 +44,20 @@ snapshot: $(READY) ## accept the templates of today as the golden ones: review t
 
 docs: $(READY) ## write the generated parts of the README anew
 	CDK_VALIDATION=false python -m docs.generate
+
+mutants: $(READY) ## seeded mistakes in the cache protocol, each caught by name
+	python -m tests.faults.mutants
+
+MINUTES ?= 30
+soak: $(READY) ## the history check for longer: make soak MINUTES=30
+	HISTORY_SECONDS=$$(( $(MINUTES) * 60 )) pytest -q --timeout=0 tests/faults/test_history.py
+
+URL ?= http://localhost:$(PORT)
+history: $(READY) ## write and read products of a running `make up` for a minute and check what was read (KILL_EVERY=5: kill its cache)
+	python -m tests.faults.storefront_history $(URL) $(if $(KILL_EVERY),--kill-every $(KILL_EVERY))
+
+bench-cache: $(READY) ## beside redis-py, dogpile.cache, cashews and aiocache: writes docs/benchmarks
+	uv run --no-project --with-requirements benchmarks/requirements-cache.txt python -m benchmarks.cache_libraries
 
 synth diff: $(READY) ## what CDK would deploy: make synth STAGE=prod SETTINGS="-c certificate_arn=..."
 	npx cdk $@ --all -c stage=$(STAGE) $(SETTINGS)
