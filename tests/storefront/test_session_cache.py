@@ -100,7 +100,7 @@ def test_logout_without_the_cache_states_its_bound_and_holds_at_once_where_the_d
             assert (status(client, bearer), status(other_worker, bearer)) == (401, 401)
     assert ended.status_code == 202
     assert ended.headers["X-Invalidation"] == "pending"
-    assert ended.json() == {"holds_within_seconds": 62}
+    assert ended.json() == {"holds_within_seconds": 122}
 
 
 def test_bound_follows_the_period_of_the_relay(settings: Settings, valkey: Valkey, bearer: dict[str, str]) -> None:
