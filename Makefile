@@ -20,8 +20,7 @@ help: ## list the commands
 up: $(READY) ## deploy the dev stage on this machine and serve it on http://localhost:$PORT (WORKERS=2)
 	@exec python -m local.up
 
-test: $(READY) ## everything that CI runs
-	@$(MAKE) --no-print-directory check
+test: $(READY) lint types contracts ## everything that CI runs
 	pytest -q tests
 
 check: $(READY) lint types contracts unit ## lint, types, import contracts and unit tests, in under a minute
