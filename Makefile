@@ -14,15 +14,14 @@ READY := .venv/ready node_modules/.package-lock.json
 CODE  := app.py stacks constructs_lib lambda_src local audit docs tools tests benchmarks
 AUDIT := $(READY) .venv-audit/ready
 
-.PHONY: help up test check lint types contracts unit snapshot docs audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
+.PHONY: help up test check lint types contracts unit snapshot docs mutants soak history bench-cache audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 up: $(READY) ## deploy the dev stage on this machine and serve it on http://localhost:$PORT (WORKERS=2)
 	@exec python -m local.up
 
-test: $(READY) ## everything that CI runs
-	@$(MAKE) --no-print-directory check
+test: $(READY) lint types contracts ## everything that CI runs
 	pytest -q tests
 	@$(MAKE) --no-print-directory audit audit-mutants audit-secrets
 
@@ -61,6 +60,20 @@ sbom: $(AUDIT) ## write bills of materials to .local/sbom
 
 audit-mutants: $(AUDIT) ## one mistake at a time in prod: each must be caught by its rule
 	@python -m audit.mutants
+
+mutants: $(READY) ## seeded mistakes in the cache protocol, each caught by name
+	python -m tests.faults.mutants
+
+MINUTES ?= 30
+soak: $(READY) ## the history check for longer: make soak MINUTES=30
+	HISTORY_SECONDS=$$(( $(MINUTES) * 60 )) pytest -q --timeout=0 tests/faults/test_history.py
+
+URL ?= http://localhost:$(PORT)
+history: $(READY) ## write and read products of a running `make up` for a minute and check what was read (KILL_EVERY=5: kill its cache)
+	python -m tests.faults.storefront_history $(URL) $(if $(KILL_EVERY),--kill-every $(KILL_EVERY))
+
+bench-cache: $(READY) ## beside redis-py, dogpile.cache, cashews and aiocache: writes docs/benchmarks
+	uv run --no-project --with-requirements benchmarks/requirements-cache.txt python -m benchmarks.cache_libraries
 
 synth diff: $(READY) ## what CDK would deploy: make synth STAGE=prod SETTINGS="-c certificate_arn=..."
 	npx cdk $@ --all -c stage=$(STAGE) $(SETTINGS)

@@ -11,6 +11,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from constructs_lib.data_access import data_environment, grant_data_access
 from constructs_lib.database import Database
 from constructs_lib.log_groups import LogSettings
 from constructs_lib.redis_replication_group import RedisReplicationGroup
@@ -62,14 +63,7 @@ class LambdaService(Construct):
             vpc=vpc,
             vpc_subnets=vpc_subnets,
             security_group=security_group,
-            environment={
-                "ELASTICACHE_ENDPOINT": cache.primary_endpoint,
-                "ELASTICACHE_AUTH_SECRET_ARN": cache.auth_token.secret.secret_arn,
-                "RDS_ENDPOINT": database.endpoint,
-                "RDS_DB_NAME": database.database_name,
-                "RDS_USER": database_user,
-                **(environment or {}),
-            },
+            environment={**data_environment(cache, database, database_user), **(environment or {})},
             environment_key=environment_key,
             log_settings=log_settings,
             memory_mib=memory_mib,
@@ -77,8 +71,7 @@ class LambdaService(Construct):
             reserved_concurrency=reserved_concurrency,
         )
         self.function = service.function
-        cache.grant_auth_token_read(service.role)
-        database.grant_connect(service.role, database_user)
+        grant_data_access(service.role, cache, database, database_user)
 
     @property
     def target(self) -> elbv2.IApplicationLoadBalancerTarget:

@@ -1,10 +1,14 @@
 """gunicorn's settings for `make up`: the same WSGI app that Lambda runs, under a production server."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 _RUN = Path(os.environ["LOCAL_RUN"])
+_RELAY_PERIOD_SECONDS = 1
+# What the app tells a client whose logout the relay has to finish.
+raw_env = [f"RELAY_PERIOD_SECONDS={_RELAY_PERIOD_SECONDS}"]
 
 wsgi_app = "storefront.wsgi:app"
 bind = [f"fd://{os.environ['LOCAL_SOCKET']}"]
@@ -24,3 +28,17 @@ def pre_fork(server: Any, worker: Any) -> None:
 def post_fork(_server: Any, worker: Any) -> None:
     """Names the process for whoever looks."""
     (_RUN / f"worker-{worker.number}.pid").write_text(f"{worker.pid}\n")
+
+
+def post_worker_init(worker: Any) -> None:
+    """Runs the invalidation relay in one worker: its successor has the same number, so that there always is one."""
+    if worker.number != 1:
+        return
+    from storefront.bootstrap import build_relay
+    from storefront.settings import Settings
+
+    relay = build_relay(Settings.from_environment(os.environ))
+    options = {"period_seconds": _RELAY_PERIOD_SECONDS}
+    threading.Thread(
+        target=relay.run_until, args=[threading.Event()], kwargs=options, name="invalidation-relay", daemon=True
+    ).start()

@@ -1,4 +1,4 @@
-"""The app: the function that serves, the migration before it, and the load balancer in front."""
+"""The app: the function that serves, the migration before it, the relay beside it, and the load balancer in front."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from constructs_lib.invalidation_relay import InvalidationRelay
 from constructs_lib.lambda_service import LambdaService
 from constructs_lib.python_bundle import fingerprint, python_bundle
 from constructs_lib.schema_migration import SchemaMigration
@@ -42,7 +43,7 @@ class AppStack(cdk.Stack):
             construct_id,
             env=env,
             stack_name=f"cache-aside-{config.stage}-app",
-            description="cache-aside: load balancer, app and schema migration",
+            description="cache-aside: load balancer, app, invalidation relay and schema migration",
             termination_protection=config.deletion_protection,
         )
         self.environment_key = kms.Key(
@@ -54,7 +55,9 @@ class AppStack(cdk.Stack):
         )
         migration = self._migration(config, network, data)
         service = self._service(config, network, data)
-        service.function.node.add_dependency(migration.resource)
+        relay = self._relay(config, network, data)
+        for function in (service.function, relay.function):
+            function.node.add_dependency(migration.resource)
         entry = self._web_entry(config, network, service)
         if config.web.firewall:
             self._firewall(config, network, entry)
@@ -101,6 +104,25 @@ class AppStack(cdk.Stack):
             environment_key=self.environment_key,
             memory_mib=config.app.memory_mib,
             reserved_concurrency=config.app.reserved_concurrency,
+            log_settings=log_settings(config, network.log_key),
+        )
+
+    def _relay(self, config: StageConfig, network: NetworkStack, data: DataStack) -> InvalidationRelay:
+        return InvalidationRelay(
+            self,
+            "InvalidationRelay",
+            code=_code(config, LAMBDA_SRC / "storefront" / "requirements.txt"),
+            handler="functions.invalidation_relay.handler.handler",
+            python=config.app.python,
+            architecture=ARCHITECTURES[config.app.architecture],
+            vpc=network.network.vpc,
+            vpc_subnets=network.network.app_subnets,
+            security_group=network.security_groups.app,
+            cache=data.cache,
+            database=data.database,
+            database_user=DATABASE_USER,
+            environment_key=self.environment_key,
+            reserved_concurrency=1 if config.app.reserved_concurrency else None,
             log_settings=log_settings(config, network.log_key),
         )
 

@@ -1,25 +1,49 @@
-"""Cache-aside over Redis or Valkey: get a value through the cache, and delete it when the database changed.
+"""Cache-aside in front of a database that cannot keep a stale value.
 
-    cache = CacheAside.connect("localhost", 6379)
-    product = cache.get_or_load("product:42", load_product, policy=PRODUCT).value
-    cache.invalidate("product:42")                # after the commit
+cache = CacheAside.connect("primary.example.cache.amazonaws.com", auth_token=read_secret)
+PRODUCT = Policy(name="product", value_type=Product, ttl_seconds=300)
 
-A cache that cannot be reached never fails a caller: values then come from `load`, and `invalidate` says that it is
-pending.
+product = cache.get_or_load("product:42", lambda: select_product(42), policy=PRODUCT).value
+...commit the change, then:
+if cache.invalidate("product:42").pending:
+    ...a Relay deletes it later
 """
 
-from cache_aside.cache import CacheAside
-from cache_aside.client import CacheUnavailableError, Client, CommandRefusedError
+from cache_aside.aio import AsyncCacheAside
+from cache_aside.client import CacheAside
+from cache_aside.emf import EmbeddedMetrics
+from cache_aside.errors import (
+    CacheUnavailableError,
+    LoadTimeoutError,
+    LoadUnavailableError,
+    OverloadedError,
+    PolicyError,
+)
+from cache_aside.observe import Event, Observer
+from cache_aside.options import Options
 from cache_aside.policy import Policy
-from cache_aside.results import Invalidation, Result, Served
+from cache_aside.relay import Outbox, OutboxRow, Relay, RelayReport
+from cache_aside.results import Invalidation, Replicas, Result, Served
 
 __all__ = [
+    "AsyncCacheAside",
     "CacheAside",
     "CacheUnavailableError",
-    "Client",
-    "CommandRefusedError",
+    "EmbeddedMetrics",
+    "Event",
     "Invalidation",
+    "LoadTimeoutError",
+    "LoadUnavailableError",
+    "Observer",
+    "Options",
+    "Outbox",
+    "OutboxRow",
+    "OverloadedError",
     "Policy",
+    "PolicyError",
+    "Relay",
+    "RelayReport",
+    "Replicas",
     "Result",
     "Served",
 ]

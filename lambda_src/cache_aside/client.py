@@ -1,27 +1,205 @@
-"""What the protocol needs of a cache server."""
+"""The synchronous client."""
 
-from typing import Protocol
+import os
+import ssl
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, ParamSpec, TypeVar
+
+from cache_aside.cached import Cached
+from cache_aside.commands import Background, Command, Deliver, Join, Load, Pause, RoundTrip, Steps
+from cache_aside.errors import CacheUnavailableError, OverloadedError
+from cache_aside.flights import Flights
+from cache_aside.invalidation import identify, invalidate
+from cache_aside.link import Link
+from cache_aside.observe import SILENT, Event, Observer
+from cache_aside.options import DEFAULTS, AuthToken, Options
+from cache_aside.policy import Policy
+from cache_aside.protocol import ReadThrough
+from cache_aside.results import Invalidation, Replicas, Result
+from cache_aside.surroundings import Surroundings
+from cache_aside.transport import Transport
+from cache_aside.trust import Trust
+
+T = TypeVar("T")
+P = ParamSpec("P")
+LoadMany = Callable[[Sequence[str]], Mapping[str, T | None]]
 
 
-class CacheUnavailableError(Exception):
-    """The cache did not do what it was asked to."""
+class CacheAside:
+    """Reads through the cache and never keeps a value that was invalidated. Safe for threads and for fork."""
+
+    def __init__(self, transport: Transport, *, options: Options = DEFAULTS, observer: Observer | None = None) -> None:
+        self._transport, self._options, self._observer = transport, options, observer or SILENT
+        self._flights = Flights(threading.Event)
+        self._reads = ReadThrough(Surroundings(self._flights, options.background, self._observer))
+        self._places = threading.BoundedSemaphore(options.bypass_concurrency)
+        self._workers: ThreadPoolExecutor | None = None
+        _clients.add(self)
+
+    @classmethod
+    def connect(
+        cls,
+        host: str,
+        port: int = 6379,
+        *,
+        auth_token: AuthToken = None,
+        tls: bool | ssl.SSLContext = True,
+        is_replayed: Callable[[str], bool] | None = None,
+        options: Options = DEFAULTS,
+        observer: Observer | None = None,
+    ) -> "CacheAside":
+        """A client of a primary endpoint. Nothing is sent until it is used.
+
+        Args:
+            host: name of the primary endpoint.
+            port: default 6379.
+            auth_token: the token, or what reads it; read anew when the server refuses it. Default None: no AUTH.
+            tls: True verifies certificate and host name by the system's roots (SSL_CERT_FILE); or a context of your
+                own; False is plain text. Default True.
+            is_replayed: asks the application whether its relay has repeated the deletions that a failover to this
+                replication id may have lost; policies with `fail_closed` need it. Default None.
+            options: timeouts and limits.
+            observer: told about every read, load and failure. Default None.
+        """
+        link = Link(
+            options.server(host, port, auth_token, tls),
+            breaker=options.breaker(),
+            trust=Trust(is_replayed),
+            background=options.background,
+            observer=observer or SILENT,
+        )
+        return cls(link, options=options, observer=observer)
+
+    def get_or_load(self, key: str, load: Callable[[], T | None], *, policy: Policy[T]) -> Result[T]:
+        """The value of a key: from the cache, or from `load`, which reads the source of truth.
+
+        `load` begins its transaction when it is called, on the primary and not on a replica, and returns None where
+        the source has nothing.
+
+        Raises:
+            OverloadedError: the cache is unavailable and too many loads go past it.
+            Exception: whatever `load` raises, unless the policy allows a stale value in its place.
+        """
+        started = time.monotonic()
+        result: Result[T] = self._drive(self._reads.get(key, policy), lambda _: {key: load()})
+        self._observer.on_event(policy.name, result.served, time.monotonic() - started)
+        return result
+
+    def get_many_or_load(self, keys: Iterable[str], load: LoadMany[T], *, policy: Policy[T]) -> dict[str, Result[T]]:
+        """The values of many keys: one round trip, and one call of `load` with the keys that are missing."""
+        started = time.monotonic()
+        results: dict[str, Result[T]] = self._drive(self._reads.get_many(tuple(keys), policy), load)
+        for result in results.values():
+            self._observer.on_event(policy.name, result.served, time.monotonic() - started)
+        return results
+
+    def invalidate(self, *keys: str, replicas: Replicas = Replicas.PRIMARY) -> Invalidation:
+        """Delete the keys, after the write was committed; this also refuses every fill whose load began before.
+
+        Never raises for a failure of the cache: look at the outcome, and have a `Relay` repeat what is pending.
+        """
+        started = time.monotonic()
+        steps = invalidate(keys, replicas, deadline_seconds=self._options.invalidation_seconds)
+        outcome: Invalidation = self._drive(steps)
+        event = Event.CONFIRMED if outcome.confirmed else Event.PENDING
+        self._observer.on_event("", event, time.monotonic() - started)
+        return outcome
+
+    def cached(self, template: str, *, policy: Policy[T]) -> Callable[[Callable[P, T | None]], Cached[P, T | None]]:
+        """Decorate a function so that its results are cached under keys made of its arguments: `"product:{id}"`."""
+
+        def decorate(function: Callable[P, T | None]) -> Cached[P, T | None]:
+            def read(key: str, load: Callable[[], T | None]) -> T | None:
+                return self.get_or_load(key, load, policy=policy).value
+
+            return Cached(template, function, read, self.invalidate)
+
+        return decorate
+
+    def replication_id(self) -> str:
+        """The replication history that the primary serves; it changes with every failover and restart.
+
+        Raises:
+            CacheUnavailableError: the primary does not answer.
+        """
+        replication_id: str = self._drive(identify(self._options.invalidation_seconds))
+        return replication_id
+
+    def available(self) -> bool:
+        """Whether the primary answers now, for a readiness check; takes two read timeouts at most, once connected."""
+        try:
+            self._drive(identify(2 * self._options.read_timeout_seconds))
+        except CacheUnavailableError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let background work end, and close the calling thread's connection."""
+        if self._workers is not None:
+            self._workers.shutdown()
+        self._transport.close()
+
+    def after_fork(self) -> None:
+        """In the child: forget what the parent's threads were doing. Called by itself."""
+        self._transport.after_fork()
+        self._flights.forget()
+        self._places = threading.BoundedSemaphore(self._options.bypass_concurrency)
+        self._workers = None
+
+    def _drive(self, steps: Steps[Any], load: LoadMany[Any] | None = None) -> Any:
+        advance, reply = steps.send, None
+        try:
+            while True:
+                command = advance(reply)
+                try:
+                    advance, reply = steps.send, self._perform(command, load)
+                except BaseException as error:  # noqa: BLE001 - the protocol decides, and must give back its lease
+                    advance, reply = steps.throw, error
+        except StopIteration as done:
+            return done.value
+
+    def _perform(self, command: Command, load: LoadMany[Any] | None) -> Any:
+        match command:
+            case RoundTrip():
+                return self._transport.execute(command.ops, command.fail_closed)
+            case Load() if load is not None:
+                return self._load_limited(load, command.keys) if command.limited else load(command.keys)
+            case Pause():
+                return time.sleep(command.seconds)
+            case Join():
+                return command.latch.wait(max(0.0, command.timeout_seconds))
+            case Background():
+                return self._behind(command, load)
+            case Deliver():
+                return self._transport.deliver(command.ops, command.timeout_seconds, fresh=command.fresh)
+        raise AssertionError(command)
+
+    def _load_limited(self, load: LoadMany[Any], keys: Sequence[str]) -> Mapping[str, Any]:
+        if not self._places.acquire(timeout=self._options.bypass_wait_seconds):
+            raise OverloadedError(self._options.retry_after_seconds)
+        try:
+            return load(keys)
+        finally:
+            self._places.release()
+
+    def _behind(self, command: Background, load: LoadMany[Any] | None) -> Any:
+        if self._workers is None:
+            self._workers = ThreadPoolExecutor(self._options.background_workers, "cache-background")
+        future = self._workers.submit(self._drive, command.steps, load)
+        wait((future,), command.wait_seconds)
+        return future.result() if future.done() else None
 
 
-class CommandRefusedError(CacheUnavailableError):
-    """The server answered, and refused this one command: a key of another type, no memory left, not the primary."""
+_clients: weakref.WeakSet[CacheAside] = weakref.WeakSet()
 
 
-class Client(Protocol):
-    """Values are bytes. Methods raise CacheUnavailableError and nothing else, and may be called from any thread."""
+def _after_fork() -> None:
+    for client in tuple(_clients):
+        client.after_fork()
 
-    def get(self, key: str) -> bytes | None:
-        """The value, or None when there is none."""
 
-    def set(self, key: str, value: bytes, *, ttl_milliseconds: int) -> None:
-        """Stores the value until the time to live has passed."""
-
-    def delete(self, key: str) -> None:
-        """Removes the value; no error when there is none."""
-
-    def ping(self) -> None:
-        """Returns when the server answers."""
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,54 +1,105 @@
-"""How one kind of data is cached."""
+"""What is cached, for how long, and what may be served when something is broken: one policy per data type."""
 
 import random
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-import msgspec
+from cache_aside.envelope import Codec, schema_id
+from cache_aside.errors import LoadUnavailableError, PolicyError
 
-V = TypeVar("V")
-_encoder = msgspec.json.Encoder(decimal_format="number")
-
-
-class _Envelope(msgspec.Struct, Generic[V], array_like=True):
-    schema_version: int
-    value: V | None
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Policy(Generic[V]):
-    """What a kind of data is and how long the cache may keep it.
+class Policy(Generic[T]):
+    """The rules of one data type.
 
-    `value_type` is any type that msgspec can encode. `schema_version` changes with its shape, so that a release never
-    reads the shape of another: what it cannot read is a miss. That nothing exists is cached too, for
-    `negative_ttl_seconds`. `jitter` spreads expiry by up to that fraction of the time to live in either direction, so
-    that entries stored together do not expire together.
+    Args:
+        name: labels metrics.
+        value_type: what msgspec decodes a hit into and checks it against (Struct, dataclass, TypedDict, list[...]).
+        ttl_seconds: upper bound of a value's age, or a function of the value that returns it (the rest of a session's
+            life); zero or less means that this value is not cached.
+        negative_ttl_seconds: how long "there is none" is cached. Default 0: not cached.
+        jitter: every TTL is shortened by a random share of up to this much, so that keys filled together do not expire
+            together. Default 0.1.
+        schema_version: raise it when the meaning of the value changes but its shape does not: a new shape is noticed.
+        max_bytes: larger values are not cached. Default 64 KiB.
+        load_timeout_seconds: hard timeout. A lease lasts this long, an asynchronous load is cancelled then, and a
+            synchronous loader must bound itself (statement_timeout). Default 5.
+        wait_timeout_seconds: how long a reader waits for another one's load before it loads for itself without
+            filling. Default: load_timeout_seconds.
+        soft_timeout_seconds: how long a reader that has a stale value at hand waits for the new one before it is served
+            STALE. The reader that loads can leave its own load only if the client may work in the background.
+            Default None: no soft timeout.
+        early_refresh_beta: XFetch's beta: 1 is the paper's optimum, more refreshes earlier, 0 never. Default 1.
+        stale_if_error_seconds: how long past its TTL a value is kept for the case that its load fails. Default 0.
+        stale_errors: the exceptions of a loader that a stale value may hide. Default: LoadUnavailableError.
+        fail_closed: trust a hit only from a server whose lost deletions are known to be replayed (`is_replayed`).
+            Default False.
+
+    Raises:
+        PolicyError: a setting that cannot work.
+
+    Source: XFetch is Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015.
     """
 
-    value_type: type[V]
-    schema_version: int
-    ttl_seconds: float
-    negative_ttl_seconds: float
+    name: str
+    value_type: type[T]
+    ttl_seconds: float | Callable[[T], float]
+    negative_ttl_seconds: float = 0.0
     jitter: float = 0.1
+    schema_version: int = 1
+    max_bytes: int = 64 * 1024
+    load_timeout_seconds: float = 5.0
+    wait_timeout_seconds: float | None = None
+    soft_timeout_seconds: float | None = None
+    early_refresh_beta: float = 1.0
+    stale_if_error_seconds: float = 0.0
+    stale_errors: tuple[type[Exception], ...] = (LoadUnavailableError,)
+    fail_closed: bool = False
+    codec: Codec[T] = field(init=False, repr=False, compare=False)
 
-    @cached_property
-    def _decoder(self) -> "msgspec.json.Decoder[_Envelope[V]]":
-        return msgspec.json.Decoder(_Envelope[self.value_type])  # type: ignore[name-defined]
+    def __post_init__(self) -> None:
+        self._validate()
+        codec = Codec(
+            self.value_type,
+            schema_id(self.value_type, self.schema_version),
+            early_refresh_beta=self.early_refresh_beta,
+            stale_seconds=self.stale_if_error_seconds,
+        )
+        object.__setattr__(self, "codec", codec)
 
-    def encode(self, value: V | None) -> bytes:
-        """The stored form: `[schema_version, value]` in JSON."""
-        return _encoder.encode(_Envelope(self.schema_version, value))
+    @property
+    def patience_seconds(self) -> float:
+        """How long a reader waits for another one's load."""
+        return self.load_timeout_seconds if self.wait_timeout_seconds is None else self.wait_timeout_seconds
 
-    def decode(self, stored: bytes) -> tuple[V | None] | None:
-        """The value in a tuple of one, or None when `stored` is not of this policy's schema version, or damaged."""
-        try:
-            envelope = self._decoder.decode(stored)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        return (envelope.value,) if envelope.schema_version == self.schema_version else None
+    @property
+    def lease_ms(self) -> int:
+        """How long a load may take before another reader may start one."""
+        return max(1, round(self.load_timeout_seconds * 1000))
 
-    def ttl_milliseconds(self, value: V | None) -> int:
-        """How long to keep this value, jitter included; at least 1."""
-        seconds = self.negative_ttl_seconds if value is None else self.ttl_seconds
-        return max(1, round(seconds * 1000 * random.uniform(1 - self.jitter, 1 + self.jitter)))  # noqa: S311
+    def lifetime_seconds(self, value: T | None) -> float:
+        """How long this value may be served as a HIT, jitter taken off; zero or less: it is not cached."""
+        if value is None:
+            ttl = self.negative_ttl_seconds
+        else:
+            ttl = self.ttl_seconds(value) if callable(self.ttl_seconds) else self.ttl_seconds
+        return ttl * (1 - self.jitter * random.random())  # noqa: S311 - spreads load, guards nothing
+
+    def _validate(self) -> None:
+        positive = ["load_timeout_seconds", "max_bytes"]
+        positive += ["ttl_seconds"] if not callable(self.ttl_seconds) else []
+        not_negative = ["negative_ttl_seconds", "early_refresh_beta", "stale_if_error_seconds"]
+        not_negative += [n for n in ("wait_timeout_seconds", "soft_timeout_seconds") if getattr(self, n) is not None]
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise PolicyError(f"{name} of policy {self.name!r} must be greater than 0, not {getattr(self, name)!r}")
+        for name in not_negative:
+            if not getattr(self, name) >= 0:
+                raise PolicyError(f"{name} of policy {self.name!r} must be 0 or more, not {getattr(self, name)!r}")
+        if not 0 <= self.jitter < 1:
+            raise PolicyError(f"jitter of policy {self.name!r} must be at least 0 and less than 1, not {self.jitter!r}")
+        if self.soft_timeout_seconds is not None and not self.stale_if_error_seconds:
+            raise PolicyError(f"soft_timeout_seconds of policy {self.name!r} needs stale_if_error_seconds, not 0")

@@ -1,32 +1,50 @@
-"""What callers learn beside the value."""
+"""How a read was served and what became of an invalidation."""
 
-from enum import Enum
-from typing import Generic, NamedTuple, TypeVar
+from enum import StrEnum
+from typing import Generic, TypeVar
 
-V = TypeVar("V")
+import msgspec
+
+T = TypeVar("T")
 
 
-class Served(Enum):
-    """How a value was come by."""
+class Served(StrEnum):
+    """How a read was answered; the value of an `X-Cache` header."""
 
     HIT = "HIT"
-    """From the cache."""
+    """From the cache, or from another reader's load whose fill the cache accepted."""
     MISS = "MISS"
-    """The cache did not have it: loaded, and stored."""
+    """This call loaded the value."""
+    STALE = "STALE"
+    """Past its TTL, never past an invalidation: the load failed or outlasted the soft timeout."""
     BYPASS = "BYPASS"
-    """The cache could not be asked: loaded."""
+    """Loaded past the cache: it is unavailable or untrusted, or another reader's load outlasted the wait timeout."""
 
 
-class Result(NamedTuple, Generic[V]):
-    """A value, None when there is none, and how it was served."""
+class Result(msgspec.Struct, Generic[T], frozen=True):
+    """A value, or None where the source has none, and how it was served."""
 
-    value: V | None
+    value: T | None
     served: Served
 
 
-class Invalidation(Enum):
-    """Whether a deletion reached the cache."""
+class Replicas(StrEnum):
+    """Who must have deleted a key before its invalidation is confirmed."""
 
-    CONFIRMED = "confirmed"
-    PENDING = "pending"
-    """It did not, so the cache may serve the old value until that expires."""
+    PRIMARY = "primary"
+    """The primary alone: a failover may lose the deletion until the relay repeats it."""
+    ALL = "all"
+    """Every replica attached to the primary at that moment (WAIT)."""
+
+
+class Invalidation(msgspec.Struct, frozen=True):
+    """The outcome of `invalidate`. Not confirmed means pending: the keys must be deleted again, as a `Relay` does."""
+
+    keys: tuple[str, ...]
+    confirmed: bool
+    reason: str = ""
+
+    @property
+    def pending(self) -> bool:
+        """Whether the keys may still hold the old value."""
+        return not self.confirmed

@@ -1,41 +1,52 @@
 """The object graph of the app, built in one place."""
 
-from collections.abc import Callable
 from wsgiref.types import WSGIApplication
 
 import psycopg
 from psycopg.rows import TupleRow
 
-from cache_aside import CacheAside, Served
-from storefront.credentials import AuthToken, iam_token
+from cache_aside import CacheAside, Observer, Options
+from storefront.credentials import iam_token
 from storefront.database import Database
 from storefront.http.application import build
 from storefront.http.operations import Services
 from storefront.http.table import OPERATIONS
 from storefront.postgres import connect
+from storefront.relay import InvalidationRelay
+from storefront.repositories.outbox import OutboxRepository
 from storefront.repositories.products import ProductRepository
 from storefront.repositories.sessions import SessionRepository
+from storefront.secrets_manager import read_secret
+from storefront.services.invalidation import Invalidator
 from storefront.services.products import ProductService
 from storefront.services.sessions import SessionService
 from storefront.settings import Settings
 
 
-def build_app(settings: Settings, *, count: Callable[[Served], None] = lambda _served: None) -> WSGIApplication:
-    """The WSGI app. Connects when a request first needs it. `count` is told how each product read was served."""
-    cache = CacheAside.connect(
-        settings.cache.host,
-        settings.cache.port,
-        credentials=AuthToken(settings.auth_secret_arn),
-        timeout_seconds=settings.cache_timeout_seconds,
-    )
+def build_app(settings: Settings, *, background: bool = False, observer: Observer | None = None) -> WSGIApplication:
+    """The WSGI app. Connects when a request first needs it.
+
+    `background` lets it work while no request waits: for a server that runs on, never under Lambda. `observer` hears
+    how the cache served.
+    """
     database = Database(lambda: connect_database(settings))
+    outbox = OutboxRepository(database)
+    cache = _connect_cache(settings, outbox, background=background, observer=observer)
+    invalidator = Invalidator(cache, outbox)
     services = Services(
-        products=ProductService(ProductRepository(database), cache, count),
-        sessions=SessionService(SessionRepository(database)),
+        products=ProductService(ProductRepository(database), cache, invalidator),
+        sessions=SessionService(SessionRepository(database), cache, invalidator),
         cache_available=cache.available,
         database_available=database.available,
+        relay_period_seconds=settings.relay_period_seconds,
     )
     return build(OPERATIONS, services)
+
+
+def build_relay(settings: Settings, *, observer: Observer | None = None) -> InvalidationRelay:
+    """What repeats the app's deletions, on connections of its own. Connects when it first runs."""
+    outbox = OutboxRepository(Database(lambda: connect_database(settings)))
+    return InvalidationRelay(_connect_cache(settings, outbox, background=False, observer=observer), outbox)
 
 
 def connect_database(settings: Settings) -> psycopg.Connection[TupleRow]:
@@ -44,3 +55,20 @@ def connect_database(settings: Settings) -> psycopg.Connection[TupleRow]:
         settings.database, user=settings.database_user, region=settings.region
     )
     return connect(settings.database, database=settings.database_name, user=settings.database_user, password=password)
+
+
+def _connect_cache(
+    settings: Settings, outbox: OutboxRepository, *, background: bool, observer: Observer | None
+) -> CacheAside:
+    return CacheAside.connect(
+        settings.cache.host,
+        settings.cache.port,
+        auth_token=lambda: read_secret(settings.auth_secret_arn),
+        is_replayed=outbox.is_replayed,
+        options=Options(
+            connect_timeout_seconds=settings.cache_timeout_seconds,
+            read_timeout_seconds=settings.cache_timeout_seconds,
+            background=background,
+        ),
+        observer=observer,
+    )

@@ -1,45 +1,9 @@
-"""How the app proves who it is: to the cache by AUTH token, to the database by IAM token or, locally, by password."""
+"""How the app proves to the database who it is: by IAM token. (Locally by password; to the cache by AUTH token.)"""
 
-import threading
-import time
-from collections.abc import Callable
 from urllib.parse import quote
-
-import redis
 
 from storefront.database import DatabaseUnavailableError
 from storefront.endpoints import Endpoint
-from storefront.secrets_manager import SecretUnavailableError, read_secret
-
-
-class AuthToken(redis.CredentialProvider):
-    """The AUTH token of the replication group, read from Secrets Manager for the first connection and kept.
-
-    While it cannot be read, one caller a second waits for Secrets Manager and the others fail at once.
-    """
-
-    def __init__(self, secret_arn: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._secret_arn = secret_arn
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._token: str | None = None
-        self._next_try = clock()
-
-    def get_credentials(self) -> tuple[str]:
-        """What redis-py sends on connecting; redis.AuthenticationError when the secret cannot be read."""
-        with self._lock:
-            if self._token is None:
-                self._token = self._read()
-            return (self._token,)
-
-    def _read(self) -> str:
-        if self._clock() < self._next_try:
-            raise redis.AuthenticationError("the AUTH token could not be read a moment ago")
-        try:
-            return read_secret(self._secret_arn)
-        except SecretUnavailableError as error:
-            self._next_try = self._clock() + 1
-            raise redis.AuthenticationError(str(error)) from error
 
 
 def iam_token(endpoint: Endpoint, *, user: str, region: str) -> str:

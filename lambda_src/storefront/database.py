@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 Row = tuple[Any, ...]
@@ -22,8 +23,8 @@ class _ConnectionLostError(DatabaseUnavailableError):
 class Database:
     """One connection a thread, in autocommit mode, each statement a transaction.
 
-    As many connections as threads serve requests: one under Lambda. `connect` makes a new one; it raises
-    psycopg.OperationalError or DatabaseUnavailableError.
+    As many connections as threads serve requests: one under Lambda. `connect` makes a new one, with the credentials of
+    that moment; it raises psycopg.OperationalError or DatabaseUnavailableError.
     """
 
     def __init__(self, connect: Callable[[], psycopg.Connection[TupleRow]]) -> None:
@@ -46,6 +47,9 @@ class Database:
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             if connection.broken:
                 raise _ConnectionLostError(str(error)) from error
+            if connection.info.transaction_status is TransactionStatus.ACTIVE:
+                # It gave up waiting for an answer, which might still come and be taken for another statement's.
+                connection.close()
             raise DatabaseUnavailableError(str(error)) from error
         except psycopg.errors.ReadOnlySqlTransaction as error:
             # A failover made this server the standby; it keeps the connection, so close it here.
@@ -67,10 +71,19 @@ class Database:
                 return connection
             connection.close()
         try:
-            self._thread.connection = connection = self._connect()
+            self._thread.connection = connection = self._log_in()
         except psycopg.OperationalError as error:
             raise DatabaseUnavailableError(str(error)) from error
         return connection
+
+    def _log_in(self) -> psycopg.Connection[TupleRow]:
+        try:
+            return self._connect()
+        except psycopg.OperationalError as error:
+            # libpq gives no SQLSTATE here. The credentials may have been replaced between reading and using them.
+            if "authentication failed" not in str(error):
+                raise
+            return self._connect()
 
 
 def _server_hung_up(connection: psycopg.Connection[TupleRow]) -> bool:

@@ -1,12 +1,46 @@
-"""How each kind of data is cached: for how long, and what deletes it."""
+"""How each kind of data is cached: under which key, for how long, and what may be served when something is broken."""
 
-from cache_aside import Policy
-from storefront.entities import Product
+from datetime import UTC, datetime
 
-PRODUCT = Policy(value_type=Product, schema_version=1, ttl_seconds=600, negative_ttl_seconds=30)
-"""Deleted by every creation, update and deletion of that product. That a product does not exist is kept for 30 s."""
+from cache_aside import LoadUnavailableError, Policy
+from storefront.database import DatabaseUnavailableError
+from storefront.entities import Product, Session
+
+PRODUCT_PREFIX = "product:"
 
 
 def product_key(product_id: int) -> str:
     """`product:42`."""
-    return f"product:{product_id}"
+    return f"{PRODUCT_PREFIX}{product_id}"
+
+
+def session_key(token_hash: bytes) -> str:
+    """`session:` and the hash in hexadecimal: whoever reads the cache, its logs or the outbox cannot log in with it."""
+    return f"session:{token_hash.hex()}"
+
+
+PRODUCT = Policy(
+    name="product",
+    value_type=Product,
+    ttl_seconds=600,
+    negative_ttl_seconds=30,
+    soft_timeout_seconds=1,
+    stale_if_error_seconds=3600,
+    stale_errors=(DatabaseUnavailableError, LoadUnavailableError),
+)
+"""Deleted by every creation, update and deletion of that product. While the database is out of reach, a product that
+nobody has changed since is served for an hour longer."""
+
+_MOST_SESSION_SECONDS = 600
+
+
+def _session_ttl_seconds(session: Session) -> float:
+    return min((session.expires_at - datetime.now(UTC)).total_seconds(), _MOST_SESSION_SECONDS)
+
+
+SESSION = Policy(name="session", value_type=Session, ttl_seconds=_session_ttl_seconds, fail_closed=True)
+"""Deleted by logging out. Never stale, and never from a server that may have lost a deletion.
+
+At most ten minutes, which is how long a session outlives a user whom somebody deletes in SQL, past this app. Tokens
+that are none are not remembered: guesses would drive everything else out of the cache.
+"""

@@ -15,6 +15,8 @@ class Settings:
     """Where cache and database are and how to log in.
 
     `cache_timeout_seconds` bounds each step of talking to the cache, whose AUTH token is the secret `auth_secret_arn`.
+    `relay_period_seconds` is the longest that may pass before the deletions that did not reach the cache are repeated;
+    default 120: EventBridge runs the relay each minute, at any moment of that minute.
     `database_password` is for local use; None: IAM tokens, signed for `region`.
     """
 
@@ -26,6 +28,7 @@ class Settings:
     database_user: str
     database_password: str | None = field(default=None, repr=False)
     region: str
+    relay_period_seconds: int = 120
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -39,6 +42,7 @@ class Settings:
             database_user=_text(environment, "RDS_USER"),
             database_password=password,
             region=environment.get("AWS_REGION", "") if password else _text(environment, "AWS_REGION"),
+            relay_period_seconds=_seconds(environment, "RELAY_PERIOD_SECONDS", 120),
         )
 
 
@@ -46,6 +50,13 @@ def _text(environment: Mapping[str, str], name: str) -> str:
     if value := environment.get(name):
         return value
     raise SettingsError(f"the environment variable {name} is not set")
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingsError(f"{name}: expected whole seconds, at least 1, got {text!r}")
+    return int(text)
 
 
 def _endpoint(environment: Mapping[str, str], name: str, default_port: int) -> Endpoint:

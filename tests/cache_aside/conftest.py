@@ -1,64 +1,96 @@
-"""Engines and caches for the suites of the cache_aside package."""
+"""Clients and servers for the tests of the package."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import ssl
+import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
 
-from cache_aside import CacheAside, Policy
-from cache_aside.redis_client import RedisClient
+from cache_aside import AsyncCacheAside, CacheAside, Options
+from cache_aside.aio_link import AsyncLink
+from cache_aside.link import Link
+from cache_aside.server import Server
+from cache_aside.trust import Trust
 from local.engines import Valkey
 from local.tls import ensure_certificates
-from tests.cache_aside.backends import Backend, FakeBackend, ValkeyBackend
+from tests.cache_aside.fake_server import FakeServer
+from tests.cache_aside.harness import AsyncFakeTransport, Bench, Counted, CountedAsync, FakeTransport, OnLoop
 
-AUTH_TOKEN = "an-auth-token-of-these-tests"
-
-TEXT = Policy(value_type=str, schema_version=1, ttl_seconds=100, negative_ttl_seconds=10)
+AUTH_TOKEN = "a-token-of-the-tests-only"
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    """A Valkey that asks for AUTH_TOKEN behind TLS."""
-    directory: Path = tmp_path_factory.mktemp("valkey")
-    started = Valkey(directory, auth_token=AUTH_TOKEN, certificates=ensure_certificates(directory / "tls"))
-    started.start()
-    yield started
-    started.stop()
-
-
-@pytest.fixture
-def connect(engine: Valkey) -> Callable[[], redis.Redis]:
-    """Opens a connection of an operator, beside those of the code under test."""
-    ca_file = str(engine.certificates.ca_file)
-    return lambda: redis.Redis(port=engine.port, password=AUTH_TOKEN, ssl=True, ssl_ca_certs=ca_file)
-
-
-@pytest.fixture
-def valkey(
-    engine: Valkey, connect: Callable[[], redis.Redis], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ValkeyBackend]:
-    """The real backend, empty. Its client waits longer than in production, so that a busy machine fails no test."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(engine.certificates.ca_file))
-    credentials = redis.UsernamePasswordCredentialProvider(password=AUTH_TOKEN)
-    client = RedisClient("localhost", engine.port, credentials=credentials, timeout_seconds=5)
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A real server behind TLS."""
+    directory = tmp_path_factory.mktemp("valkey")
+    engine = Valkey(directory, auth_token=AUTH_TOKEN, certificates=ensure_certificates(directory / "tls"))
     engine.start()
-    with connect() as connection:
-        connection.flushall()
-    yield ValkeyBackend(engine, client, connect)
-    engine.start()
+    yield engine
+    engine.stop()
 
 
-@pytest.fixture(params=["fake", pytest.param("valkey", marks=pytest.mark.engines)])
-def backend(request: pytest.FixtureRequest) -> Backend:
-    """Each backend in turn."""
-    if request.param == "fake":
-        return FakeBackend()
-    backend: Backend = request.getfixturevalue("valkey")
-    return backend
+def tls_of(valkey: Valkey) -> ssl.SSLContext:
+    """Trusts the authority of the local certificates and nobody else."""
+    return ssl.create_default_context(cafile=str(valkey.certificates.ca_file))
+
+
+def server_of(valkey: Valkey) -> Server:
+    """How clients reach it, with timeouts that a busy machine does not exceed."""
+    patient = Options(connect_timeout_seconds=5, read_timeout_seconds=5)
+    return patient.server("localhost", valkey.port, valkey.auth_token, tls_of(valkey))
 
 
 @pytest.fixture
-def cache(backend: Backend) -> CacheAside:
-    """A cache that notices at its next use when the backend is back."""
-    return CacheAside(backend.client, probe_interval_seconds=0)
+def options() -> Options:
+    """Tests that need others override this."""
+    return Options()
+
+
+@pytest.fixture(
+    params=[
+        "sync-fake",
+        "async-fake",
+        pytest.param("sync-valkey", marks=pytest.mark.engines),
+        pytest.param("async-valkey", marks=pytest.mark.engines),
+    ]
+)
+def bench(request: pytest.FixtureRequest, options: Options) -> Iterator[Bench]:
+    """Each client on each server."""
+    flavour, _, kind = request.param.partition("-")
+    make = _on_fake if kind == "fake" else _on_valkey
+    made = make(flavour, options, request)
+    yield made
+    made.cache.close()
+
+
+def _on_fake(flavour: str, options: Options, request: pytest.FixtureRequest) -> Bench:
+    server = FakeServer(time.time)
+
+    def command(*op: Any) -> Any:
+        return server.put(op[1], op[2], *op[4:]) if op[0] == "SET" else server.execute(op)
+
+    if flavour == "sync":
+        counted = Counted(FakeTransport(server))
+        return Bench(CacheAside(counted, options=options), counted, command)
+    counted_async = CountedAsync(AsyncFakeTransport(server))
+    return Bench(OnLoop(lambda: AsyncCacheAside(counted_async, options=options)), counted_async, command)
+
+
+def _on_valkey(flavour: str, options: Options, request: pytest.FixtureRequest) -> Bench:
+    valkey: Valkey = request.getfixturevalue("valkey")
+    server = server_of(valkey)
+    client = redis.Redis(
+        port=valkey.port, password=AUTH_TOKEN, ssl=True, ssl_ca_certs=str(valkey.certificates.ca_file), protocol=2
+    )
+    client.flushall()
+    request.addfinalizer(client.close)
+    if flavour == "sync":
+        counted = Counted(Link(server, breaker=options.breaker(), trust=Trust(None)))
+        return Bench(CacheAside(counted, options=options), counted, client.execute_command)
+    counted_async = CountedAsync(
+        AsyncLink(server, breaker=options.breaker(), trust=Trust(None), connections=options.connections)
+    )
+    made = OnLoop(lambda: AsyncCacheAside(counted_async, options=options))
+    return Bench(made, counted_async, client.execute_command)

@@ -1,119 +1,310 @@
-"""What holds on every backend, the fake and the real one."""
+"""What both clients promise about one key, on a fake and on a real server."""
 
+import dataclasses
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from cache_aside import CacheAside, CacheUnavailableError, Invalidation, Policy, Served
-from tests.cache_aside.backends import Backend
-from tests.cache_aside.conftest import TEXT
+from cache_aside import LoadUnavailableError, Policy, Replicas, Result, Served
+from cache_aside.envelope import new_lease
+from tests.cache_aside.harness import Bench, Product
+
+KEY = "product:1"
+CHAIR, STOOL = Product(1, "chair"), Product(1, "stool")
+READERS = 20
 
 
-def never() -> str:
-    raise AssertionError("loaded")
+PRODUCT = Policy(name="product", value_type=Product, ttl_seconds=60, early_refresh_beta=0)
 
 
-def test_first_read_loads_and_second_hits(cache: CacheAside) -> None:
-    assert cache.get_or_load("k", lambda: "value", policy=TEXT) == ("value", Served.MISS)
-    assert cache.get_or_load("k", never, policy=TEXT) == ("value", Served.HIT)
+def policy(**settings: Any) -> Policy[Product]:
+    return dataclasses.replace(PRODUCT, **settings)
 
 
-def test_absence_is_cached_and_is_no_miss(cache: CacheAside) -> None:
-    assert cache.get_or_load("k", lambda: None, policy=TEXT) == (None, Served.MISS)
-    assert cache.get_or_load("k", never, policy=TEXT) == (None, Served.HIT)
+KEPT = policy(stale_if_error_seconds=60)
 
 
-def test_invalidated_entry_is_loaded_again(cache: CacheAside) -> None:
-    cache.get_or_load("k", lambda: "old", policy=TEXT)
-    assert cache.invalidate("k") is Invalidation.CONFIRMED
-    assert cache.get_or_load("k", lambda: "new", policy=TEXT) == ("new", Served.MISS)
+def chair() -> Product:
+    return CHAIR
 
 
-def test_invalidating_what_is_not_cached_is_confirmed(cache: CacheAside) -> None:
-    assert cache.invalidate("never stored") is Invalidation.CONFIRMED
+def stool() -> Product:
+    return STOOL
 
 
-def test_keys_do_not_share_entries(cache: CacheAside) -> None:
-    cache.get_or_load("product:1", lambda: "one", policy=TEXT)
-    cache.get_or_load("product:11", lambda: "eleven", policy=TEXT)
-    cache.invalidate("product:1")
-    assert cache.get_or_load("product:11", never, policy=TEXT).value == "eleven"
+def never() -> Product:
+    raise AssertionError("a hit must not load")
 
 
-def test_failed_load_is_raised_and_caches_nothing(cache: CacheAside) -> None:
-    with pytest.raises(AssertionError, match="loaded"):
-        cache.get_or_load("k", never, policy=TEXT)
-    assert cache.get_or_load("k", lambda: "value", policy=TEXT).served is Served.MISS
+def failing() -> Product:
+    raise LoadUnavailableError("the database is down")
 
 
-def test_entry_of_another_schema_version_is_a_miss_and_replaced(cache: CacheAside) -> None:
-    next_release = Policy(value_type=str, schema_version=2, ttl_seconds=100, negative_ttl_seconds=10)
-    cache.get_or_load("k", lambda: "old shape", policy=TEXT)
-    assert cache.get_or_load("k", lambda: "new shape", policy=next_release) == ("new shape", Served.MISS)
-    assert cache.get_or_load("k", never, policy=next_release).value == "new shape"
+def put(bench: Bench, value: bytes, ttl_ms: int = 60_000) -> None:
+    bench.command("SET", KEY, value, "PX", ttl_ms)
 
 
-def test_damaged_entry_is_a_miss_and_replaced(cache: CacheAside, backend: Backend) -> None:
-    backend.client.set("k", b"\xff{[", ttl_milliseconds=100_000)
-    assert cache.get_or_load("k", lambda: "value", policy=TEXT).served is Served.MISS
-    assert cache.get_or_load("k", never, policy=TEXT).served is Served.HIT
+def put_expired(bench: Bench, rules: Policy[Product], seconds_ago: float = 1) -> None:
+    put(bench, rules.codec.encode(CHAIR, expires=time.time() - seconds_ago, load_seconds=0.01))
 
 
-def test_values_expire_within_the_jitter_of_their_time_to_live(cache: CacheAside, backend: Backend) -> None:
-    cache.get_or_load("k", lambda: "value", policy=TEXT)
-    assert 80_000 < backend.remaining_milliseconds("k") <= 110_000
+def test_first_read_loads_and_second_is_a_hit(bench: Bench) -> None:
+    assert bench.cache.get_or_load(KEY, chair, policy=PRODUCT) == Result(CHAIR, Served.MISS)
+    assert bench.cache.get_or_load(KEY, never, policy=PRODUCT) == Result(CHAIR, Served.HIT)
 
 
-def test_absence_expires_within_the_jitter_of_its_shorter_time_to_live(cache: CacheAside, backend: Backend) -> None:
-    cache.get_or_load("k", lambda: None, policy=TEXT)
-    assert 5_000 < backend.remaining_milliseconds("k") <= 11_000
+def test_miss_takes_three_round_trips_and_hit_one(bench: Bench) -> None:
+    bench.cache.get_or_load(KEY, chair, policy=PRODUCT)
+    assert bench.transport.trips == 3
+    bench.cache.get_or_load(KEY, never, policy=PRODUCT)
+    assert bench.transport.trips == 4
 
 
-def test_expired_entry_is_loaded_again(cache: CacheAside, backend: Backend) -> None:
-    backend.client.set("k", TEXT.encode("old"), ttl_milliseconds=1)
-    while backend.client.get("k") is not None:
-        pass
-    assert cache.get_or_load("k", lambda: "new", policy=TEXT) == ("new", Served.MISS)
+def test_value_lives_at_most_its_ttl_and_at_least_that_less_jitter(bench: Bench) -> None:
+    bench.cache.get_or_load(KEY, chair, policy=policy(jitter=0.2))
+    assert 47_000 < bench.command("PTTL", KEY) <= 60_000
 
 
-def test_unreachable_cache_is_bypassed(cache: CacheAside, backend: Backend) -> None:
-    cache.get_or_load("k", lambda: "cached", policy=TEXT)
-    backend.stop()
-    assert cache.get_or_load("k", lambda: "loaded", policy=TEXT) == ("loaded", Served.BYPASS)
-    assert not cache.available()
+def test_ttl_may_depend_on_the_value(bench: Bench) -> None:
+    rules = policy(ttl_seconds=lambda product: float(product.id * 5))
+    bench.cache.get_or_load(KEY, chair, policy=rules)
+    assert bench.command("PTTL", KEY) <= 5_000
 
 
-def test_deletion_that_did_not_reach_the_cache_is_pending(cache: CacheAside, backend: Backend) -> None:
-    backend.stop()
-    assert cache.invalidate("k") is Invalidation.PENDING
+def test_value_whose_ttl_is_over_is_not_cached(bench: Bench) -> None:
+    rules = policy(ttl_seconds=lambda _: -1.0)
+    bench.cache.get_or_load(KEY, chair, policy=rules)
+    assert bench.command("GET", KEY) is None
 
 
-def test_recovered_cache_is_used_again(cache: CacheAside, backend: Backend) -> None:
-    cache.get_or_load("k", lambda: "value", policy=TEXT)
-    backend.stop()
-    assert cache.get_or_load("k", lambda: "value", policy=TEXT).served is Served.BYPASS
-    backend.start()
-    assert cache.get_or_load("k", lambda: "value", policy=TEXT).served is Served.MISS
-    assert cache.get_or_load("k", never, policy=TEXT).served is Served.HIT
-    assert cache.available()
+def test_absence_is_not_cached_by_default(bench: Bench) -> None:
+    assert bench.cache.get_or_load(KEY, lambda: None, policy=PRODUCT) == Result(None, Served.MISS)
+    assert bench.cache.get_or_load(KEY, chair, policy=PRODUCT) == Result(CHAIR, Served.MISS)
 
 
-def test_restart_between_two_reads_is_not_noticed(cache: CacheAside, backend: Backend) -> None:
-    cache.get_or_load("k", lambda: "value", policy=TEXT)
-    backend.stop()
-    backend.start()
-    assert cache.get_or_load("k", lambda: "value", policy=TEXT).served is Served.MISS
-    assert cache.invalidate("k") is Invalidation.CONFIRMED
+def test_absence_is_cached_when_the_policy_says_so(bench: Bench) -> None:
+    rules = policy(negative_ttl_seconds=5)
+    bench.cache.get_or_load(KEY, lambda: None, policy=rules)
+    assert bench.cache.get_or_load(KEY, never, policy=rules) == Result(None, Served.HIT)
 
 
-def test_client_says_when_it_cannot_reach_the_server(backend: Backend) -> None:
-    backend.stop()
-    commands: tuple[Callable[[], object], ...] = (
-        lambda: backend.client.get("k"),
-        lambda: backend.client.set("k", b"v", ttl_milliseconds=1000),
-        lambda: backend.client.delete("k"),
-        backend.client.ping,
-    )
-    for command in commands:
-        with pytest.raises(CacheUnavailableError):
-            command()
+def test_too_large_value_is_returned_but_not_cached(bench: Bench) -> None:
+    rules = policy(max_bytes=10)
+    assert bench.cache.get_or_load(KEY, chair, policy=rules) == Result(CHAIR, Served.MISS)
+    assert bench.command("GET", KEY) is None
+
+
+def test_invalidation_deletes_the_key(bench: Bench) -> None:
+    bench.cache.get_or_load(KEY, chair, policy=PRODUCT)
+    assert bench.cache.invalidate(KEY, "product:2").confirmed
+    assert bench.cache.get_or_load(KEY, stool, policy=PRODUCT) == Result(STOOL, Served.MISS)
+
+
+def test_invalidation_of_nothing_is_confirmed(bench: Bench) -> None:
+    assert bench.cache.invalidate().confirmed
+
+
+def test_invalidation_on_every_replica_is_confirmed_when_there_is_none(bench: Bench) -> None:
+    assert bench.cache.invalidate(KEY, replicas=Replicas.ALL).confirmed
+
+
+def test_invalidation_is_pending_while_the_cache_cannot_be_reached(bench: Bench) -> None:
+    bench.transport.cut = True
+    outcome = bench.cache.invalidate(KEY)
+    assert outcome.pending
+    assert (outcome.keys, outcome.reason) == ((KEY,), "cut")
+
+
+@pytest.mark.parametrize("rules", [PRODUCT, policy(max_bytes=10)], ids=["stored", "too large"])
+def test_anybodys_del_refuses_the_fill_of_a_load_in_flight(bench: Bench, rules: Policy[Product]) -> None:
+    def overtaken() -> Product:
+        bench.command("DEL", KEY)
+        return CHAIR
+
+    assert bench.cache.get_or_load(KEY, overtaken, policy=rules) == Result(CHAIR, Served.MISS)
+    assert bench.cache.get_or_load(KEY, stool, policy=rules) == Result(STOOL, Served.MISS)
+
+
+def test_del_refuses_an_early_refresh_in_flight(bench: Bench) -> None:
+    always = policy(early_refresh_beta=1e9)
+    bench.cache.get_or_load(KEY, chair, policy=always)
+
+    def overtaken() -> Product:
+        bench.command("DEL", KEY)
+        return CHAIR
+
+    bench.cache.get_or_load(KEY, overtaken, policy=always)
+    assert bench.command("GET", KEY) is None
+
+
+def test_failed_load_gives_the_lease_back(bench: Bench) -> None:
+    with pytest.raises(LoadUnavailableError):
+        bench.cache.get_or_load(KEY, failing, policy=PRODUCT)
+    assert bench.cache.get_or_load(KEY, chair, policy=PRODUCT) == Result(CHAIR, Served.MISS)
+
+
+def together(call: Callable[[], Any]) -> list[Any]:
+    """Many readers at once."""
+    with ThreadPoolExecutor(READERS) as threads:
+        return [future.result() for future in [threads.submit(call) for _ in range(READERS)]]
+
+
+def test_concurrent_readers_share_one_load(bench: Bench) -> None:
+    loads: list[float] = []
+
+    def slow() -> Product:
+        loads.append(time.monotonic())
+        time.sleep(0.2)
+        return CHAIR
+
+    results = together(lambda: bench.cache.get_or_load(KEY, slow, policy=PRODUCT))
+    assert len(loads) == 1
+    assert sorted(result.served for result in results) == [Served.HIT] * (READERS - 1) + [Served.MISS]
+
+
+def test_readers_who_joined_a_load_that_was_overtaken_do_not_use_its_value(bench: Bench) -> None:
+    products = [CHAIR]
+
+    def slow() -> Product:
+        product = products[-1]
+        time.sleep(0.2)
+        if product is CHAIR:
+            products.append(STOOL)
+            bench.command("DEL", KEY)
+        return product
+
+    results = together(lambda: bench.cache.get_or_load(KEY, slow, policy=PRODUCT))
+    assert [result.value for result in results].count(CHAIR) == 1
+
+
+def test_readers_who_joined_a_load_that_failed_get_its_error(bench: Bench) -> None:
+    loads: list[float] = []
+
+    def slow_failure() -> Product:
+        loads.append(time.monotonic())
+        time.sleep(0.3)
+        return failing()
+
+    def read() -> Exception | None:
+        try:
+            bench.cache.get_or_load(KEY, slow_failure, policy=PRODUCT)
+        except LoadUnavailableError as error:
+            return error
+        return None
+
+    assert None not in together(read)
+    assert len(loads) == 1
+
+
+def test_reader_waits_for_the_load_of_another_process(bench: Bench) -> None:
+    put(bench, new_lease())
+    threading.Timer(
+        0.1, lambda: put(bench, PRODUCT.codec.encode(STOOL, expires=time.time() + 60, load_seconds=0))
+    ).start()
+    assert bench.cache.get_or_load(KEY, never, policy=PRODUCT) == Result(STOOL, Served.HIT)
+
+
+def test_reader_who_waited_long_enough_loads_without_filling(bench: Bench) -> None:
+    lease = new_lease()
+    put(bench, lease)
+    rules = policy(wait_timeout_seconds=0.05)
+    assert bench.cache.get_or_load(KEY, chair, policy=rules) == Result(CHAIR, Served.BYPASS)
+    assert bench.command("GET", KEY) == lease
+
+
+def test_crashed_loader_delays_nobody_beyond_its_lease(bench: Bench) -> None:
+    put(bench, new_lease(), ttl_ms=100)
+    assert bench.cache.get_or_load(KEY, chair, policy=PRODUCT) == Result(CHAIR, Served.MISS)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"L", b"V", b"{}", PRODUCT.codec.encode(CHAIR, expires=1e12, load_seconds=1) + b"!"]
+)
+def test_bytes_that_are_no_envelope_are_replaced(bench: Bench, content: bytes) -> None:
+    put(bench, content)
+    assert bench.cache.get_or_load(KEY, chair, policy=PRODUCT) == Result(CHAIR, Served.MISS)
+    assert bench.cache.get_or_load(KEY, never, policy=PRODUCT) == Result(CHAIR, Served.HIT)
+
+
+def test_new_release_never_reads_an_old_shape(bench: Bench) -> None:
+    bench.cache.get_or_load(KEY, chair, policy=PRODUCT)
+    assert bench.cache.get_or_load(KEY, stool, policy=policy(schema_version=2)) == Result(STOOL, Served.MISS)
+
+
+def test_expired_value_stands_in_for_a_load_that_fails(bench: Bench) -> None:
+    put_expired(bench, KEPT)
+    assert bench.cache.get_or_load(KEY, failing, policy=KEPT) == Result(CHAIR, Served.STALE)
+    assert bench.cache.get_or_load(KEY, stool, policy=KEPT) == Result(STOOL, Served.MISS)
+
+
+def test_value_too_old_to_stand_in_does_not(bench: Bench) -> None:
+    put_expired(bench, KEPT, seconds_ago=61)
+    with pytest.raises(LoadUnavailableError):
+        bench.cache.get_or_load(KEY, failing, policy=KEPT)
+
+
+def test_stale_value_hides_no_other_error(bench: Bench) -> None:
+    put_expired(bench, KEPT)
+    with pytest.raises(AssertionError):
+        bench.cache.get_or_load(KEY, never, policy=KEPT)
+
+
+def test_invalidated_value_never_stands_in(bench: Bench) -> None:
+    put_expired(bench, KEPT)
+    bench.cache.invalidate(KEY)
+    with pytest.raises(LoadUnavailableError):
+        bench.cache.get_or_load(KEY, failing, policy=KEPT)
+
+
+def test_reader_with_a_stale_value_waits_for_others_no_longer_than_the_soft_timeout(bench: Bench) -> None:
+    rules = policy(stale_if_error_seconds=60, soft_timeout_seconds=0.02)
+    expired = rules.codec.encode(CHAIR, expires=time.time() - 1, load_seconds=0.01)
+    put(bench, rules.codec.claim(expired, until=time.time() + 60))
+    assert bench.cache.get_or_load(KEY, never, policy=rules) == Result(CHAIR, Served.STALE)
+
+
+def test_reader_drawn_for_early_refresh_loads_in_its_own_request(bench: Bench) -> None:
+    always = policy(early_refresh_beta=1e9)
+    bench.cache.get_or_load(KEY, chair, policy=always)
+    assert bench.cache.get_or_load(KEY, stool, policy=always) == Result(STOOL, Served.MISS)
+    assert bench.cache.get_or_load(KEY, never, policy=PRODUCT) == Result(STOOL, Served.HIT)
+
+
+def test_early_refresh_that_fails_serves_the_value_at_hand(bench: Bench) -> None:
+    always = policy(early_refresh_beta=1e9)
+    bench.cache.get_or_load(KEY, chair, policy=always)
+    assert bench.cache.get_or_load(KEY, failing, policy=always) == Result(CHAIR, Served.HIT)
+
+
+def test_only_one_reader_refreshes_early(bench: Bench) -> None:
+    always = policy(early_refresh_beta=1e9)
+    bench.cache.get_or_load(KEY, chair, policy=always)
+    loads: list[float] = []
+
+    def slow() -> Product:
+        loads.append(time.monotonic())
+        time.sleep(0.2)
+        return STOOL
+
+    results = together(lambda: bench.cache.get_or_load(KEY, slow, policy=always))
+    assert len(loads) <= 2, "one, and one more if a reader came after the first was done"
+    assert all(result.value in (CHAIR, STOOL) for result in results)
+
+
+def test_cut_cache_is_bypassed(bench: Bench) -> None:
+    bench.transport.cut = True
+    assert bench.cache.get_or_load(KEY, chair, policy=PRODUCT) == Result(CHAIR, Served.BYPASS)
+
+
+def test_replication_id_is_the_servers(bench: Bench) -> None:
+    assert bench.cache.replication_id() in str(bench.command("INFO", "replication"))
+
+
+def test_availability_is_what_the_primary_says_now(bench: Bench) -> None:
+    assert bench.cache.available()
+    bench.transport.cut = True
+    assert not bench.cache.available()

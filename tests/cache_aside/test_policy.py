@@ -1,62 +1,53 @@
-"""What a policy stores, and for how long."""
+"""Policies refuse what cannot work, and keep to what they say."""
 
-from decimal import Decimal
+from typing import Any
 
-import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cache_aside import Policy
-
-
-class Item(msgspec.Struct, frozen=True):
-    name: str
-    price: Decimal
+from cache_aside import Policy, PolicyError
 
 
-ITEM = Policy(value_type=Item, schema_version=3, ttl_seconds=600, negative_ttl_seconds=30)
-
-
-@pytest.mark.parametrize("price", ["0", "0.10", "19.90", "99999999.99"])
-def test_decimals_survive_exactly(price: str) -> None:
-    item = Item("Óak ☕ desk", Decimal(price))
-    decoded = ITEM.decode(ITEM.encode(item))
-    assert decoded == (item,)
-    assert str(decoded[0].price) == price if decoded and decoded[0] else False
-
-
-def test_absence_survives() -> None:
-    assert ITEM.decode(ITEM.encode(None)) == (None,)
-
-
-def test_stored_form_begins_with_the_schema_version() -> None:
-    assert ITEM.encode(Item("a", Decimal("1.50"))) == b'[3,{"name":"a","price":1.50}]'
+def policy(**settings: Any) -> Policy[int]:
+    return Policy[int](name="number", value_type=int, **{"ttl_seconds": 60, **settings})
 
 
 @pytest.mark.parametrize(
-    "stored",
+    "settings",
     [
-        b'[2,{"name":"a","price":1}]',
-        b'[3,{"name":"a"}]',
-        b'[3,{"name":7,"price":1}]',
-        b'[3,{"name":"a","price":1}',
-        b'[3,{"name":"\xff","price":1}]',
-        b"[3]",
-        b"3",
-        b"",
-        b"[" * 100_000,
+        {"ttl_seconds": 0},
+        {"ttl_seconds": float("nan")},
+        {"negative_ttl_seconds": -1},
+        {"jitter": 1},
+        {"jitter": -0.1},
+        {"max_bytes": 0},
+        {"load_timeout_seconds": 0},
+        {"wait_timeout_seconds": -1},
+        {"early_refresh_beta": -1},
+        {"stale_if_error_seconds": -1},
+        {"soft_timeout_seconds": 1},
     ],
+    ids=str,
 )
-def test_what_this_release_did_not_write_is_not_read(stored: bytes) -> None:
-    assert ITEM.decode(stored) is None
+def test_setting_that_cannot_work_is_refused_by_name(settings: dict[str, float]) -> None:
+    with pytest.raises(PolicyError, match=f"{next(iter(settings))} of policy 'number'"):
+        policy(**settings)
 
 
-def test_jitter_spreads_the_time_to_live_both_ways_and_no_further() -> None:
-    times = [ITEM.ttl_milliseconds(Item("a", Decimal(1))) for _ in range(2000)]
-    assert 540_000 <= min(times) < 560_000
-    assert 640_000 < max(times) <= 660_000
+@given(st.floats(0.01, 1e6), st.floats(0, 0.99))
+def test_jitter_shortens_a_ttl_and_never_by_more_than_its_share(ttl: float, jitter: float) -> None:
+    lifetime = policy(ttl_seconds=ttl, jitter=jitter).lifetime_seconds(1)
+    assert ttl * (1 - jitter) * 0.999 <= lifetime <= ttl
 
 
-def test_time_to_live_is_never_zero() -> None:
-    momentary = Policy(value_type=str, schema_version=1, ttl_seconds=0.0001, negative_ttl_seconds=0)
-    assert momentary.ttl_milliseconds("value") == 1
-    assert momentary.ttl_milliseconds(None) == 1
+@given(st.floats(-10, 1e6))
+def test_ttl_of_a_value_may_be_computed(ttl: float) -> None:
+    assert policy(ttl_seconds=lambda _: ttl, jitter=0).lifetime_seconds(1) == ttl
+
+
+@given(st.floats(0.001, 1e4), st.none() | st.floats(0, 1e4))
+def test_readers_wait_as_long_as_a_load_may_take_unless_told_otherwise(load: float, waiting: float | None) -> None:
+    made = policy(load_timeout_seconds=load, wait_timeout_seconds=waiting)
+    assert made.patience_seconds == (load if waiting is None else waiting)
+    assert made.lease_ms >= 1

@@ -139,6 +139,14 @@ def test_read_survives_a_killed_cache_and_uses_it_again(up: RunningUp) -> None:
     wait_until(lambda: get_product(up, 7)[1] == "HIT")
 
 
+def test_no_client_sees_less_than_was_acknowledged_while_the_cache_is_killed_again_and_again(up: RunningUp) -> None:
+    command = [sys.executable, "-m", "tests.faults.storefront_history", up.url, "--local", str(up.directory)]
+    seen = subprocess.run(
+        [*command, "--seconds", "15", "--kill-every", "4"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert seen.returncode == 0, seen.stdout + seen.stderr
+
+
 def test_killed_worker_is_replaced(up: RunningUp) -> None:
     before = up.pid("worker-1")
     psutil.Process(before).kill()

@@ -1,6 +1,8 @@
-"""The function that serves, the migration before it, and the load balancer in front."""
+"""The function that serves, the migration before it, the relay beside it, and the load balancer in front."""
 
 from typing import Any
+
+import pytest
 
 from tests.infra.synthesis import Stage, synthesize
 
@@ -57,7 +59,7 @@ def test_load_balancer_refuses_odd_requests_and_keeps_access_logs(stage: Stage) 
 
 
 def test_functions_run_the_newest_python_on_arm_with_json_logs_and_tracing(stage: Stage) -> None:
-    for prefix in ("ServiceFunction", "SchemaMigrationFunction"):
+    for prefix in ("ServiceFunction", "SchemaMigrationFunction", "InvalidationRelayFunction"):
         function = stage.properties(FUNCTION, prefix)
         assert (function["Runtime"], function["Architectures"]) == ("python3.14", ["arm64"])
         assert function["LoggingConfig"]["LogFormat"] == "JSON"
@@ -76,8 +78,9 @@ def test_concurrency_is_reserved_in_prod_only(prod: Stage, dev: Stage) -> None:
     assert "ReservedConcurrentExecutions" not in dev.properties(FUNCTION, "ServiceFunction")
 
 
-def test_app_is_told_where_everything_is_and_no_secret(stage: Stage) -> None:
-    variables = stage.properties(FUNCTION, "ServiceFunction")["Environment"]["Variables"]
+@pytest.mark.parametrize("prefix", ["ServiceFunction", "InvalidationRelayFunction"])
+def test_app_is_told_where_everything_is_and_no_secret(stage: Stage, prefix: str) -> None:
+    variables = stage.properties(FUNCTION, prefix)["Environment"]["Variables"]
     assert set(variables) == {
         "ELASTICACHE_ENDPOINT",
         "ELASTICACHE_AUTH_SECRET_ARN",
@@ -90,8 +93,9 @@ def test_app_is_told_where_everything_is_and_no_secret(stage: Stage) -> None:
     assert "resolve:secretsmanager" not in str(stage.templates["App"])
 
 
-def test_app_may_read_the_token_and_connect_as_one_user_and_no_more(stage: Stage) -> None:
-    allowed = resources_by_action(stage, "ServiceFunctionRole")
+@pytest.mark.parametrize("prefix", ["ServiceFunctionRole", "InvalidationRelayFunctionRole"])
+def test_app_may_read_the_token_and_connect_as_one_user_and_no_more(stage: Stage, prefix: str) -> None:
+    allowed = resources_by_action(stage, prefix)
     interfaces = next(actions for actions in allowed if "ec2:" in actions)
     assert allowed.pop(interfaces) == "*"
     assert set(allowed) == {
@@ -117,16 +121,34 @@ def test_only_the_migration_may_read_the_master_password(stage: Stage) -> None:
 
 
 def test_code_inside_a_function_cannot_use_its_network_rights(stage: Stage) -> None:
-    for prefix in ("ServiceFunctionRole", "SchemaMigrationFunctionRole"):
+    for prefix in ("ServiceFunctionRole", "SchemaMigrationFunctionRole", "InvalidationRelayFunctionRole"):
         (denied,) = [statement for statement in statements(stage, prefix) if statement["Effect"] == "Deny"]
         assert denied["Condition"] == {"Null": {"lambda:SourceFunctionArn": "false"}}
         assert all(action.startswith("ec2:") for action in denied["Action"])
 
 
-def test_schema_is_migrated_before_the_app_serves(stage: Stage) -> None:
+@pytest.mark.parametrize("prefix", ["ServiceFunction", "InvalidationRelayFunction"])
+def test_schema_is_migrated_before_the_app_serves(stage: Stage, prefix: str) -> None:
     (migration_id,) = stage.resources("Custom::SchemaMigration")
-    (service,) = [r for i, r in stage.resources(FUNCTION).items() if i.startswith("ServiceFunction")]
-    assert migration_id in service["DependsOn"]
+    (function,) = [r for i, r in stage.resources(FUNCTION).items() if i.startswith(prefix)]
+    assert migration_id in function["DependsOn"]
+
+
+def test_relay_runs_every_minute_and_a_failed_run_is_not_repeated(stage: Stage) -> None:
+    (relay_id,) = [i for i in stage.resources(FUNCTION) if i.startswith("InvalidationRelay")]
+    rule = stage.properties("AWS::Events::Rule")
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 minute)", "ENABLED")
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": [relay_id, "Arn"]}
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] == 0
+    assert stage.properties("AWS::Lambda::EventInvokeConfig")["MaximumRetryAttempts"] == 0
+    permission = stage.properties("AWS::Lambda::Permission", "InvalidationRelay")
+    assert (permission["FunctionName"], permission["Principal"]) == (target["Arn"], "events.amazonaws.com")
+
+
+def test_relay_is_the_code_of_the_app(stage: Stage) -> None:
+    service, relay = (stage.properties(FUNCTION, prefix) for prefix in ("ServiceFunction", "InvalidationRelayFunction"))
+    assert service["Code"] == relay["Code"]
 
 
 def test_migration_runs_again_when_the_migrations_change(stage: Stage) -> None:

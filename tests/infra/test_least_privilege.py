@@ -54,7 +54,7 @@ def test_roles_are_assumed_by_one_service_each(stage: Stage) -> None:
 
 def test_a_boundary_bounds_every_role() -> None:
     roles = synthesize("prod", permissions_boundary="developers").resources("AWS::IAM::Role").values()
-    assert len(roles) == 7
+    assert roles
     assert all("policy/developers" in str(role["Properties"]["PermissionsBoundary"]) for role in roles)
 
 

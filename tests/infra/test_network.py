@@ -69,7 +69,7 @@ def test_every_log_group_is_encrypted_and_expires(stage: Stage) -> None:
 def test_every_function_logs_to_a_declared_group(stage: Stage) -> None:
     functions = stage.resources("AWS::Lambda::Function").values()
     used = [function["Properties"]["LoggingConfig"]["LogGroup"]["Ref"] for function in functions]
-    assert len(used) == 4
+    assert len(used) == 5
     assert set(used) <= set(stage.resources("AWS::Logs::LogGroup"))
 
 

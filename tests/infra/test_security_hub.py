@@ -61,7 +61,7 @@ def test_a_control_finds_what_it_is_for(
     control: str, stack: str, resource_type: str, change: dict[str, Any], audited: Audited
 ) -> None:
     templates = copy.deepcopy(dict(audited.templates))
-    (wrong,) = [r for r in templates[stack]["Resources"].values() if r["Type"] == resource_type]
+    wrong = next(r for r in templates[stack]["Resources"].values() if r["Type"] == resource_type)
     wrong["Properties"] |= change
     assert len(of(control, list(findings(templates)))) == 1
 

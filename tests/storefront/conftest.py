@@ -5,7 +5,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from wsgiref.types import WSGIApplication
 
 import httpx
 import pytest
+import redis
 
 from local.engines import Postgres, Valkey
 from local.tls import Certificates, ensure_certificates
-from storefront.bootstrap import build_app
+from storefront.bootstrap import build_app, build_relay
+from storefront.relay import InvalidationRelay
 from storefront.settings import Settings
 from tests.storefront.deployment import (
     AUTH_SECRET,
@@ -117,12 +120,40 @@ def app(settings: Settings) -> WSGIApplication:
     return build_app(settings)
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Blocks until the condition holds; 30 s at most."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def until_cached(client: httpx.Client, path: str) -> None:
+    """Waits until the app uses the cache again, which an earlier test may have killed."""
+    wait_until(lambda: client.get(path).headers["X-Cache"] != "BYPASS")
+
+
+@pytest.fixture(scope="session")
+def relay(settings: Settings) -> InvalidationRelay:
+    """The invalidation relay, which runs when a test says so."""
+    return build_relay(settings)
+
+
+@pytest.fixture
+def cache(valkey: Valkey) -> Iterator[redis.Redis]:
+    """What an operator at a prompt talks to."""
+    ca_file = str(valkey.certificates.ca_file)
+    with redis.Redis(port=valkey.port, password=AUTH_TOKEN, ssl=True, ssl_ca_certs=ca_file) as connected:
+        yield connected
+
+
 @pytest.fixture
 def client(app: WSGIApplication, valkey: Valkey, postgres: Postgres) -> Iterator[httpx.Client]:
     """Talks HTTP to the app. Every answer is held against the OpenAPI document. Both engines run again afterwards."""
     hooks = {"response": [assert_documented]}
     transport = httpx.WSGITransport(app=app)
     with httpx.Client(transport=transport, base_url="http://storefront", event_hooks=hooks) as connected:
+        until_cached(connected, "/products/1")
         yield connected
     valkey.start()
     postgres.start()

@@ -1,11 +1,15 @@
 """What a deployment gives the two functions, and what an engineer does to it."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import psutil
 import psycopg
 
 from functions.schema_migration.handler import handler
-from local.engines import Postgres
+from local.engines import Postgres, Valkey
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -53,3 +57,17 @@ def connect(postgres: Postgres, database: str, user: str = "postgres", password:
         sslrootcert=str(postgres.certificates.ca_file),
         autocommit=True,
     )
+
+
+@contextmanager
+def frozen(engine: Postgres | Valkey) -> Iterator[None]:
+    """The engine does nothing any more, but its kernel still accepts and acknowledges everything."""
+    process = psutil.Process(engine.pid)
+    family = [process, *process.children(recursive=True)]
+    for member in family:
+        member.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for member in family:
+            member.send_signal(signal.SIGCONT)

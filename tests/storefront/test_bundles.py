@@ -51,6 +51,7 @@ def bundled(requirements: str) -> set[str]:
     ("handler", "requirements"),
     [
         ("functions.schema_migration.handler", "functions/schema_migration/requirements.txt"),
+        ("functions.invalidation_relay.handler", "storefront/requirements.txt"),
         ("storefront.lambda_handler", "storefront/requirements.txt"),
     ],
 )

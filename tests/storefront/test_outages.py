@@ -2,15 +2,19 @@
 
 import os
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from wsgiref.types import WSGIApplication
 
 import httpx
 import pytest
 
+from cache_aside import Options
 from local.engines import Postgres, Valkey
 from storefront.bootstrap import build_app
+from storefront.policies import PRODUCT
 from storefront.settings import Settings
-from tests.storefront.deployment import AUTH_SECRET, AUTH_TOKEN, OPERATOR
+from tests.storefront.deployment import AUTH_SECRET, AUTH_TOKEN, OPERATOR, Connection, frozen
 from tests.storefront.fake_secrets_manager import FakeSecretsManager
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
@@ -128,3 +132,60 @@ def test_building_the_app_needs_no_network(valkey: Valkey, postgres: Postgres) -
     finally:
         postgres.start()
         valkey.start()
+
+
+@pytest.fixture
+def short_lived(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products are fresh for an instant, and kept for when the database is out of reach."""
+    monkeypatch.setattr("storefront.services.products.PRODUCT", replace(PRODUCT, ttl_seconds=0.001))
+
+
+@pytest.mark.usefixtures("short_lived")
+def test_product_is_served_stale_while_the_database_is_down(
+    operator: httpx.Client, product: str, postgres: Postgres
+) -> None:
+    fresh = operator.get(product)
+    postgres.kill()
+    stale = operator.get(product)
+    assert (stale.status_code, stale.headers["X-Cache"], stale.content) == (200, "STALE", fresh.content)
+    postgres.start()
+    assert operator.get(product).headers["X-Cache"] == "MISS"
+
+
+@pytest.mark.usefixtures("short_lived")
+def test_product_is_served_stale_while_the_database_is_frozen(
+    operator: httpx.Client, product: str, postgres: Postgres
+) -> None:
+    fresh = operator.get(product)
+    with frozen(postgres):
+        stale = operator.get(product)
+        unknown = operator.get("/products/987654321")
+    assert (stale.status_code, stale.headers["X-Cache"], stale.content) == (200, "STALE", fresh.content)
+    assert (unknown.status_code, unknown.headers["Retry-After"]) == (503, "2")
+    assert operator.get(product).headers["X-Cache"] == "MISS"
+
+
+@pytest.mark.usefixtures("short_lived")
+def test_changed_product_is_never_served_stale(operator: httpx.Client, product: str, postgres: Postgres) -> None:
+    operator.get(product)
+    operator.put(product, json={"name": "Stool", "price": 5})
+    postgres.kill()
+    assert operator.get(product).status_code == 503
+
+
+def test_database_is_spared_when_the_cache_is_down(
+    app: WSGIApplication, client: httpx.Client, master: Connection, valkey: Valkey
+) -> None:
+    valkey.kill()
+
+    def get(number: int) -> httpx.Response:
+        with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://storefront") as reader:
+            return reader.get(f"/products/{number}")
+
+    with ThreadPoolExecutor(48) as pool, master.transaction():
+        master.execute("LOCK TABLE products IN ACCESS EXCLUSIVE MODE")
+        waiting = [pool.submit(get, number) for number in range(1, 49)]
+        refused = [answer for answer in map(Future.result, waiting) if "Retry-After" in answer.headers]
+    overloaded = [answer for answer in refused if answer.headers["Retry-After"] == "1"]
+    assert {answer.status_code for answer in refused} == {503}
+    assert len(overloaded) == 48 - Options().bypass_concurrency

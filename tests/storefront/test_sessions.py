@@ -6,10 +6,13 @@ import httpx
 import psycopg
 import pytest
 
+from cache_aside import CacheAside
 from storefront.bootstrap import connect_database
 from storefront.database import Database
+from storefront.repositories.outbox import OutboxRepository
 from storefront.repositories.sessions import SessionRepository
 from storefront.services.errors import NotLoggedInError
+from storefront.services.invalidation import Invalidator
 from storefront.services.sessions import LIFETIME, SessionService
 from storefront.settings import Settings
 from tests.storefront.deployment import OPERATOR
@@ -88,7 +91,10 @@ def test_session_ends_when_it_expires_and_the_next_login_removes_it(
     settings: Settings, master: "psycopg.Connection[tuple[int]]"
 ) -> None:
     now = datetime(2020, 1, 1, tzinfo=UTC)
-    service = SessionService(SessionRepository(Database(lambda: connect_database(settings))), clock=lambda: now)
+    database = Database(lambda: connect_database(settings))
+    bypassed = CacheAside.connect("localhost", 1)
+    invalidator = Invalidator(bypassed, OutboxRepository(database))
+    service = SessionService(SessionRepository(database), bypassed, invalidator, clock=lambda: now)
     token, session = service.log_in(OPERATOR["username"], OPERATOR["password"])
     now = session.expires_at - timedelta(seconds=1)
     assert service.current(token) == session

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import boto3
 import pytest
-import redis
 
-from storefront.credentials import AuthToken, iam_token
+from storefront.credentials import iam_token
 from storefront.endpoints import Endpoint, parse_endpoint
 from storefront.passwords import UNKNOWN_USER_HASH, hash_password, verify_password
-from storefront.secrets_manager import SecretUnavailableError
 from storefront.settings import Settings, SettingsError
 from tests.storefront.deployment import variables
 
@@ -107,18 +105,7 @@ def test_damaged_hash_is_an_error() -> None:
         verify_password("password", "plain text")
 
 
-def test_unreadable_auth_token_is_not_asked_for_more_than_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, reads = 0.0, 0
-
-    def refuse(_arn: str) -> str:
-        nonlocal reads
-        reads += 1
-        raise SecretUnavailableError("refused")
-
-    monkeypatch.setattr("storefront.credentials.read_secret", refuse)
-    token = AuthToken("arn:auth", clock=lambda: now)
-    for moment in (0.0, 0.5, 0.9, 1.0, 1.5):
-        now = moment
-        with pytest.raises(redis.AuthenticationError):
-            token.get_credentials()
-    assert reads == 2
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "soon"])
+def test_malformed_period_of_the_relay_is_told_as_given(text: str) -> None:
+    with pytest.raises(SettingsError, match=f"RELAY_PERIOD_SECONDS: expected whole seconds, at least 1, got '{text}'"):
+        Settings.from_environment({**ENVIRONMENT, "RELAY_PERIOD_SECONDS": text})

@@ -11,6 +11,8 @@ RIGHTS = {
     "products": "SELECT, INSERT, UPDATE, DELETE",
     "users": "SELECT",
     "sessions": "SELECT, INSERT, DELETE",
+    "cache_invalidations": "SELECT, INSERT (key), UPDATE (delivered_at), DELETE",
+    "replayed_servers": "SELECT, INSERT (replication_id)",
 }
 
 

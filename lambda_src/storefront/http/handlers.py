@@ -10,12 +10,15 @@ from storefront.http.problems import NO_SUCH_PRODUCT, RETRY_AFTER_SECONDS, probl
 from storefront.http.schemas import (
     CurrentSession,
     Liveness,
+    LogoutPending,
     ProductOutput,
     Readiness,
     SessionCreated,
 )
 
 _AVAILABLE, _UNAVAILABLE = "available", "unavailable"
+# What a run of the relay takes at most: docs/consistency.md.
+_RELAY_RUN_SECONDS = 2
 _PRIVATE = {"Cache-Control": "no-store"}
 
 
@@ -30,13 +33,16 @@ def current_session(services: Services, call: Call) -> Reply:
 
 
 def log_out(services: Services, call: Call) -> Reply:
-    services.sessions.log_out(call.token)
-    return Reply(HTTPStatus.NO_CONTENT)
+    invalidation = services.sessions.log_out(call.token)
+    if invalidation.confirmed:
+        return Reply(HTTPStatus.NO_CONTENT)
+    pending = LogoutPending(holds_within_seconds=services.relay_period_seconds + _RELAY_RUN_SECONDS)
+    return Reply(HTTPStatus.ACCEPTED, pending, _PRIVATE | _pending(invalidation))
 
 
 def get_product(services: Services, call: Call) -> Reply:
-    product, served = services.products.get(call.product_id)
-    headers = {"X-Cache": served.value}
+    result = services.products.get(call.product_id)
+    product, headers = result.value, {"X-Cache": result.served.value}
     if product is None:
         return Reply(HTTPStatus.NOT_FOUND, problem(HTTPStatus.NOT_FOUND, NO_SUCH_PRODUCT), headers)
     headers["ETag"] = etag(product.version)
@@ -79,4 +85,4 @@ def _output(product: Product) -> ProductOutput:
 
 
 def _pending(invalidation: Invalidation) -> dict[str, str]:
-    return {"X-Invalidation": "pending"} if invalidation is Invalidation.PENDING else {}
+    return {"X-Invalidation": "pending"} if invalidation.pending else {}

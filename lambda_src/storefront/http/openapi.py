@@ -14,8 +14,10 @@ _HEADERS = {
     "ETag": "The version of the product, for If-Match and If-None-Match.",
     "Location": "The path of the new product.",
     "X-Cache": "HIT: from the cache. MISS: from the database, and cached. BYPASS: from the database, as the cache is "
-    "out of reach. STALE: an older value, as the database is out of reach.",
-    "X-Invalidation": "`pending`: committed, but the cache may serve the old value until that expires.",
+    "out of reach or does not have it in time. STALE: the last value known, past its time but changed by nobody, as "
+    "the database is out of reach or slow.",
+    "X-Invalidation": "`pending`: committed, but the cache did not confirm in time that it forgot the old value. It is "
+    "told again until it has.",
 }
 
 

@@ -24,12 +24,16 @@ _BODY_PROBLEMS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """What handlers work with. The two probes tell whether cache and database answer now."""
+    """What handlers work with. The two probes tell whether cache and database answer now.
+
+    `relay_period_seconds` is how often deletions that did not reach the cache are repeated.
+    """
 
     products: ProductService
     sessions: SessionService
     cache_available: Callable[[], bool]
     database_available: Callable[[], bool]
+    relay_period_seconds: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Any
 import falcon
 from msgspec import UNSET
 
+from cache_aside import LoadUnavailableError, OverloadedError
 from storefront.database import DatabaseUnavailableError
 from storefront.http.schemas import Problem, encode
 from storefront.services.errors import (
@@ -37,7 +38,12 @@ def answer(error: Exception) -> falcon.HTTPError:
             return falcon.HTTPUnauthorized(
                 description="A bearer token of a current session is needed.", headers=_CHALLENGE
             )
-        case DatabaseUnavailableError():
+        case OverloadedError():
+            logger.warning("overloaded: %s", error)
+            return falcon.HTTPServiceUnavailable(
+                description="Too many requests need the database at once.", retry_after=error.retry_after_seconds
+            )
+        case DatabaseUnavailableError() | LoadUnavailableError():
             logger.warning("the database is unavailable: %s", error)
             return falcon.HTTPServiceUnavailable(
                 description="The database is unavailable.", retry_after=RETRY_AFTER_SECONDS

@@ -57,6 +57,16 @@ class CurrentSession(msgspec.Struct):
     expires_at: datetime
 
 
+class LogoutPending(msgspec.Struct):
+    """The session has ended, but the cache could not be told everywhere yet.
+
+    Whoever reaches the cache may still be let in with the token, for at most `holds_within_seconds` once the cache can
+    be reached again. While it cannot, the token is refused, as the database is asked.
+    """
+
+    holds_within_seconds: int
+
+
 class Liveness(msgspec.Struct):
     """The process serves."""
 

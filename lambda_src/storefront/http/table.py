@@ -10,6 +10,7 @@ from storefront.http.schemas import (
     Credentials,
     CurrentSession,
     Liveness,
+    LogoutPending,
     OpenApiDocument,
     ProductInput,
     ProductOutput,
@@ -54,7 +55,8 @@ OPERATIONS = (
         summary="Log out",
         handler=handlers.log_out,
         authenticated=True,
-        replies={NO_CONTENT: None},
+        replies={NO_CONTENT: None, HTTPStatus.ACCEPTED: LogoutPending},
+        headers=("X-Invalidation",),
     ),
     Operation(
         method="POST",

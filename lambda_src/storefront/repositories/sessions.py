@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from cache_aside import OutboxRow
 from storefront.database import Database
 from storefront.entities import Session
+from storefront.policies import session_key
 
 
 class Account(NamedTuple):
@@ -42,6 +44,10 @@ class SessionRepository:
         rows = self._database.read(statement, {"hash": token_hash, "now": now})
         return Session(rows[0][0], rows[0][1].astimezone(UTC)) if rows else None
 
-    def delete(self, token_hash: bytes) -> None:
-        """Ends the session, if there is one."""
-        self._database.write("DELETE FROM sessions WHERE token_hash = %(hash)s", {"hash": token_hash})
+    def delete(self, token_hash: bytes) -> OutboxRow | None:
+        """Ends the session and records its key in the outbox, in one transaction. None when there is no session."""
+        statement = """
+            WITH ended AS (DELETE FROM sessions WHERE token_hash = %(hash)s RETURNING token_hash)
+            INSERT INTO cache_invalidations (key) SELECT %(key)s::text FROM ended RETURNING id, key"""
+        rows = self._database.write(statement, {"hash": token_hash, "key": session_key(token_hash)})
+        return OutboxRow(*rows[0]) if rows else None

@@ -5,10 +5,13 @@ import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from cache_aside import CacheAside, Invalidation, Replicas
 from storefront.entities import Session
 from storefront.passwords import UNKNOWN_USER_HASH, verify_password
+from storefront.policies import SESSION, session_key
 from storefront.repositories.sessions import SessionRepository
 from storefront.services.errors import NotLoggedInError, WrongCredentialsError
+from storefront.services.invalidation import Invalidator
 
 LIFETIME = timedelta(hours=8)
 
@@ -19,10 +22,18 @@ def utc_now() -> datetime:
 
 
 class SessionService:
-    """Sessions are read from the database every time. Tokens are stored hashed: a copy of the table lets nobody in."""
+    """Sessions are read through the cache, which knows them, as the database does, by the hash of their token only."""
 
-    def __init__(self, repository: SessionRepository, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        repository: SessionRepository,
+        cache: CacheAside,
+        invalidator: Invalidator,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
         self._repository = repository
+        self._cache = cache
+        self._invalidator = invalidator
         self._clock = clock
 
     def log_in(self, username: str, password: str) -> tuple[str, Session]:
@@ -36,15 +47,25 @@ class SessionService:
         return token, Session(username, now + LIFETIME)
 
     def current(self, token: str) -> Session:
-        """The session of this token. NotLoggedInError."""
-        session = self._repository.find(_hash(token), now=self._clock())
-        if session is None:
+        """The session of this token. NotLoggedInError; DatabaseUnavailableError, OverloadedError."""
+        token_hash, now = _hash(token), self._clock()
+        load = lambda: self._repository.find(token_hash, now=now)  # noqa: E731
+        session = self._cache.get_or_load(session_key(token_hash), load, policy=SESSION).value
+        if session is None or session.expires_at <= now:
             raise NotLoggedInError
         return session
 
-    def log_out(self, token: str) -> None:
-        """Ends the session of this token."""
-        self._repository.delete(_hash(token))
+    def log_out(self, token: str) -> Invalidation:
+        """Ends the session of this token; confirmed once no server that may answer for the cache knows it any more.
+
+        NotLoggedInError when the session has been ended before: the outcome was told to whoever ended it.
+        """
+        token_hash = _hash(token)
+        obsolete = self._repository.delete(token_hash)
+        if obsolete is None:
+            self._cache.invalidate(session_key(token_hash))
+            raise NotLoggedInError
+        return self._invalidator.deliver(obsolete, replicas=Replicas.ALL)
 
 
 def _hash(token: str) -> bytes:

@@ -1,0 +1,142 @@
+"""cache_aside beside the libraries one would use instead, on the same servers in one run: `make bench-cache`.
+
+    uv run --no-project --with-requirements benchmarks/requirements-cache.txt python -m benchmarks.cache_libraries
+
+Rounds are interleaved, so that a busy machine slows every library alike: compare ratios, not microseconds. The table
+goes to docs/benchmarks/cache.md and the plot to docs/benchmarks/cache.svg. QUICK=1 takes a minute and writes nothing.
+"""
+
+import os
+import platform
+import statistics
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import redis
+
+from benchmarks.cache_broken import cost, hung
+from benchmarks.cache_contenders import ASYNC, SYNC, Address
+from benchmarks.cache_plot import bars
+from benchmarks.cache_speed import Timing, over_keys, over_threads, side_by_side
+from benchmarks.cache_stampede import LOAD_SECONDS, PROCESSES, READERS, stampede
+from local.engines import Valkey
+from local.processes import free_port
+from local.tls import ensure_certificates
+
+QUICK = bool(os.environ.get("QUICK"))
+ROUNDS, TIMES = (5, 100) if QUICK else (25, 300)
+DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
+BROKEN = ["cache_aside, probes in the background", "cache_aside, probes in the request", "cache_aside async"]
+OTHERS = ["redis-py", "dogpile", "cashews", "aiocache"]
+PACKAGES = ["redis", "hiredis", "msgspec", "dogpile.cache", "cashews", "aiocache"]
+
+
+def speed(place: str, address: Address) -> Iterator[str]:
+    """Hit, miss and batch: median and 99th percentile in microseconds, and the ratio to the floor."""
+    measured = {
+        what: side_by_side(address, what, rounds=ROUNDS, times=times)
+        for what, times in (("hit", TIMES), ("miss", TIMES // 3), ("batch", TIMES // 3))
+    }
+    yield f"\n### {place}\n"
+    yield "| | hit p50 | p99 | ratio | miss p50 | p99 | ratio | batch of 50 p50 | p99 | ratio |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for name in (*SYNC, *ASYNC):
+        cells = (cell for what in measured for cell in _cells(measured[what][name]))
+        yield f"| {name} | {' | '.join(cells)} |"
+    if not QUICK and place == "Plain":
+        (DOCS / "cache.svg").write_text(bars({name: timing.p50 for name, timing in measured["hit"].items()}))
+
+
+def _cells(timing: Timing) -> tuple[str, str, str]:
+    return f"{timing.p50:.0f}", f"{timing.p99:.0f}", f"{timing.ratio:.2f}"
+
+
+def stampedes(address: Address) -> Iterator[str]:
+    """Loads and worst wait; medians of several bursts."""
+    yield f"\n## Stampede: {PROCESSES} processes x {READERS} readers, one cold key, load {LOAD_SECONDS * 1000:.0f} ms\n"
+    yield "| | loads (median, most) | worst wait (median, most) |\n|---|---|---|"
+    for name in (*SYNC, *ASYNC):
+        bursts = [stampede(name, address) for _ in range(1 if QUICK else 5)]
+        loads, waits = [burst[0] for burst in bursts], [burst[1] * 1000 for burst in bursts]
+        counted = f"{statistics.median(loads):.0f}, {max(loads)}"
+        yield f"| {name} | {counted} | {statistics.median(waits):.0f} ms, {max(waits):.0f} ms |"
+
+
+def broken() -> Iterator[str]:
+    """First read, and later ones."""
+    yield "\n## Cache refused or hung: what a read of an instant database costs, in ms\n"
+    yield "| | refused: first | later p50, max | hung: first | later p50, max |\n|---|---|---|---|---|"
+    with hung() as listener:
+        for name in (*BROKEN, *OTHERS):
+            cells = [_broken_cells(cost(name, port)) for port in (free_port(), listener.getsockname()[1])]
+            yield f"| {name} | {' | '.join(cells)} |"
+
+
+def _broken_cells(seconds: list[float] | None) -> str:
+    if seconds is None:
+        return "over 30,000 | "
+    first, later = seconds[0] * 1000, sorted(second * 1000 for second in seconds[1:])
+    return f"{first:.1f} | " + (f"{statistics.median(later):.2f}, {later[-1]:.2f}" if later else "")
+
+
+def scaling(address: Address) -> Iterator[str]:
+    """Threads with a connection each, and keys in the cache."""
+    yield "\n## Threads (a connection each), hits a second\n"
+    yield "| threads | redis-py | cache_aside | ratio of median latencies |\n|---|---|---|---|"
+    for count, floor, ours, ratio in over_threads(address, [1, 2, 4, 8, 16, 32, 64], times=30 if QUICK else 300):
+        yield f"| {count} | {floor:,.0f} | {ours:,.0f} | {ratio:.2f} |"
+    yield "\n## Keys in the cache, hit p50 in microseconds\n"
+    yield "| keys | redis-py | cache_aside |\n|---|---|---|"
+    counts = [1, 10**3] if QUICK else [1, 10**2, 10**4, 10**6]
+    for count, floor, ours in over_keys(address, counts, times=3000):
+        yield f"| {count:,} | {floor:.0f} | {ours:.0f} |"
+
+
+def head(server: str) -> Iterator[str]:
+    """What was measured with what."""
+    yield "# cache_aside beside other libraries\n"
+    yield "Written by `make bench-cache`. Times are microseconds unless said otherwise; a ratio is the median over"
+    yield "interleaved rounds of a library's median to redis-py's (or redis.asyncio's) in the same round. The floor,"
+    yield "redis-py with `single_connection_client` and a connection a thread, protects from nothing: its miss is GET"
+    yield "and SET.\n"
+    yield f"{server}, {platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} x"
+    yield f"{platform.machine()} on {platform.system()}; " + ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    yield "\n![median hit by library](cache.svg)\n\n## Hit, miss and batch"
+
+
+def lines() -> Iterator[str]:
+    """The whole report."""
+    with tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp") as directory:
+        certificates = ensure_certificates(Path(directory) / "tls")
+        valkey = Valkey(Path(directory) / "valkey", auth_token="of-the-benchmark-only", certificates=certificates)  # noqa: S106
+        valkey.start()
+        try:
+            tls = Address(valkey.port, valkey.auth_token, str(certificates.ca_file))
+            with redis.Redis(**tls.options) as operator:
+                plain = Address(int(operator.config_get("port")["port"]), valkey.auth_token)
+                server = f"Valkey {operator.info('server')['valkey_version']}"
+            yield from head(server)
+            yield from speed("Plain", plain)
+            yield from speed("TLS, through a terminating proxy", tls)
+            yield from stampedes(plain)
+            yield from broken()
+            yield from scaling(plain)
+        finally:
+            valkey.stop()
+
+
+def main() -> None:
+    """Print the report as it comes, and keep it."""
+    DOCS.mkdir(parents=True, exist_ok=True)
+    kept = []
+    for line in lines():
+        print(line, flush=True)
+        kept.append(line)
+    if not QUICK:
+        (DOCS / "cache.md").write_text("\n".join(kept) + "\n")
+
+
+if __name__ == "__main__":
+    main()

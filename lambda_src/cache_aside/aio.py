@@ -1,0 +1,201 @@
+"""The asynchronous client: the same protocol, driven by an event loop."""
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+from cache_aside.aio_link import AsyncLink
+from cache_aside.cached import Cached
+from cache_aside.commands import Background, Command, Deliver, Join, Load, Pause, RoundTrip, Steps
+from cache_aside.errors import CacheUnavailableError, LoadTimeoutError, OverloadedError
+from cache_aside.flights import Flights
+from cache_aside.invalidation import identify, invalidate
+from cache_aside.observe import SILENT, Event, Observer
+from cache_aside.options import DEFAULTS, AuthToken, Options
+from cache_aside.policy import Policy
+from cache_aside.protocol import ReadThrough
+from cache_aside.results import Invalidation, Replicas, Result
+from cache_aside.surroundings import Surroundings
+from cache_aside.transport import AsyncTransport
+from cache_aside.trust import Trust
+
+T = TypeVar("T")
+P = ParamSpec("P")
+LoadMany = Callable[[Sequence[str]], Awaitable[Mapping[str, T | None]]]
+
+
+class AsyncCacheAside:
+    """Reads through the cache and never keeps a value that was invalidated. For the tasks of one event loop."""
+
+    def __init__(
+        self, transport: AsyncTransport, *, options: Options = DEFAULTS, observer: Observer | None = None
+    ) -> None:
+        self._transport, self._options, self._observer = transport, options, observer or SILENT
+        self._reads = ReadThrough(Surroundings(Flights(asyncio.Event), options.background, self._observer))
+        self._places = asyncio.Semaphore(options.bypass_concurrency)
+        self._workers = asyncio.Semaphore(options.background_workers)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @classmethod
+    def connect(
+        cls,
+        host: str,
+        port: int = 6379,
+        *,
+        auth_token: AuthToken = None,
+        tls: bool | ssl.SSLContext = True,
+        is_replayed: Callable[[str], bool] | None = None,
+        options: Options = DEFAULTS,
+        observer: Observer | None = None,
+    ) -> "AsyncCacheAside":
+        """A client of a primary endpoint; the arguments are those of `CacheAside.connect`.
+
+        `auth_token` and `is_replayed` are plain functions, called in a thread.
+        """
+        link = AsyncLink(
+            options.server(host, port, auth_token, tls),
+            breaker=options.breaker(),
+            trust=Trust(is_replayed),
+            connections=options.connections,
+            background=options.background,
+            observer=observer or SILENT,
+        )
+        return cls(link, options=options, observer=observer)
+
+    async def get_or_load(self, key: str, load: Callable[[], Awaitable[T | None]], *, policy: Policy[T]) -> Result[T]:
+        """The value of a key: from the cache, or from `load`, which is cancelled after the policy's load timeout.
+
+        Raises:
+            OverloadedError: the cache is unavailable and too many loads go past it.
+            LoadTimeoutError: the load took too long, and the policy allows no stale value.
+            Exception: whatever `load` raises, unless the policy allows a stale value in its place.
+        """
+
+        async def load_one(_: Sequence[str]) -> Mapping[str, T | None]:
+            return {key: await load()}
+
+        started = time.monotonic()
+        result: Result[T] = await self._drive(self._reads.get(key, policy), load_one)
+        self._observer.on_event(policy.name, result.served, time.monotonic() - started)
+        return result
+
+    async def get_many_or_load(
+        self, keys: Iterable[str], load: LoadMany[T], *, policy: Policy[T]
+    ) -> dict[str, Result[T]]:
+        """The values of many keys: one round trip, and one call of `load` with the keys that are missing."""
+        started = time.monotonic()
+        results: dict[str, Result[T]] = await self._drive(self._reads.get_many(tuple(keys), policy), load)
+        for result in results.values():
+            self._observer.on_event(policy.name, result.served, time.monotonic() - started)
+        return results
+
+    async def invalidate(self, *keys: str, replicas: Replicas = Replicas.PRIMARY) -> Invalidation:
+        """Delete the keys, after the write was committed; see `CacheAside.invalidate`."""
+        started = time.monotonic()
+        steps = invalidate(keys, replicas, deadline_seconds=self._options.invalidation_seconds)
+        outcome: Invalidation = await self._drive(steps)
+        event = Event.CONFIRMED if outcome.confirmed else Event.PENDING
+        self._observer.on_event("", event, time.monotonic() - started)
+        return outcome
+
+    def cached(
+        self, template: str, *, policy: Policy[T]
+    ) -> Callable[[Callable[P, Awaitable[T | None]]], Cached[P, Awaitable[T | None]]]:
+        """Decorate a coroutine function; see `CacheAside.cached`."""
+
+        def decorate(function: Callable[P, Awaitable[T | None]]) -> Cached[P, Awaitable[T | None]]:
+            async def read(key: str, load: Callable[[], Awaitable[T | None]]) -> T | None:
+                return (await self.get_or_load(key, load, policy=policy)).value
+
+            return Cached(template, function, read, self.invalidate)
+
+        return decorate
+
+    async def replication_id(self) -> str:
+        """The replication history that the primary serves; see `CacheAside.replication_id`."""
+        replication_id: str = await self._drive(identify(self._options.invalidation_seconds))
+        return replication_id
+
+    async def available(self) -> bool:
+        """Whether the primary answers now; see `CacheAside.available`."""
+        try:
+            await self._drive(identify(2 * self._options.read_timeout_seconds))
+        except CacheUnavailableError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Let background work end, and close every connection."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._transport.close()
+
+    async def _drive(self, steps: Steps[Any], load: LoadMany[Any] | None = None) -> Any:
+        advance, reply = steps.send, None
+        try:
+            while True:
+                command = advance(reply)
+                try:
+                    advance, reply = steps.send, await self._perform(command, load)
+                except BaseException as error:  # noqa: BLE001 - the protocol decides, and must give back its lease
+                    advance, reply = steps.throw, error
+        except StopIteration as done:
+            return done.value
+
+    async def _perform(self, command: Command, load: LoadMany[Any] | None) -> Any:
+        match command:
+            case RoundTrip():
+                return await self._transport.execute(command.ops, command.fail_closed)
+            case Load() if load is not None:
+                return await self._load(load, command)
+            case Pause():
+                return await asyncio.sleep(command.seconds)
+            case Join():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(command.latch.wait(), command.timeout_seconds)
+                return None
+            case Background():
+                return await self._behind(command, load)
+            case Deliver():
+                return await self._transport.deliver(command.ops, command.timeout_seconds, fresh=command.fresh)
+        raise AssertionError(command)
+
+    async def _load(self, load: LoadMany[Any], command: Load) -> Mapping[str, Any]:
+        if not command.limited:
+            return await self._load_within(load, command)
+        try:
+            await asyncio.wait_for(self._places.acquire(), self._options.bypass_wait_seconds)
+        except TimeoutError:
+            raise OverloadedError(self._options.retry_after_seconds) from None
+        try:
+            return await self._load_within(load, command)
+        finally:
+            self._places.release()
+
+    async def _load_within(self, load: LoadMany[Any], command: Load) -> Mapping[str, Any]:
+        limit = asyncio.timeout(command.timeout_seconds)
+        try:
+            async with limit:
+                return await load(command.keys)
+        except TimeoutError as error:
+            if limit.expired():
+                raise LoadTimeoutError(f"the load of {command.keys} took over {command.timeout_seconds} s") from error
+            raise
+
+    async def _behind(self, command: Background, load: LoadMany[Any] | None) -> Any:
+        task = asyncio.create_task(self._behind_limited(command.steps, load))
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        await asyncio.wait({task}, timeout=command.wait_seconds)
+        return task.result() if task.done() else None
+
+    async def _behind_limited(self, steps: Steps[Any], load: LoadMany[Any] | None) -> Any:
+        async with self._workers:
+            return await self._drive(steps, load)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()

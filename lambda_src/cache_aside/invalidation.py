@@ -1,0 +1,62 @@
+"""Deleting keys so that nobody is told more than is true: confirmed by the primary, or pending."""
+
+import time
+from collections.abc import Callable
+
+from cache_aside.commands import Deliver, Op, Pause, Steps
+from cache_aside.errors import CacheUnavailableError
+from cache_aside.results import Invalidation, Replicas
+
+_PAUSE_SECONDS = 0.02
+_SHORTEST_TIMEOUT_SECONDS = 0.05
+# WAIT waits only for what its own connection has written, and a DEL of a key that is gone writes nothing: when a retry
+# repeats a DEL whose reply was lost, WAIT would confirm at once. This write follows every DEL to the replicas.
+_BARRIER: Op = ("SET", "cache_aside:barrier", b"", "PX", 1000)
+
+
+def invalidate(
+    keys: tuple[str, ...],
+    replicas: Replicas,
+    *,
+    deadline_seconds: float,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Steps[Invalidation]:
+    """DEL the keys; retry on new connections until the deadline, for other processes may still reach the cache.
+
+    Each attempt gets half of the time that is left, so that a connection that hangs does not cost all of it. Repeating
+    a DEL is harmless, and so is one that arrives late.
+    """
+    if not keys:
+        return Invalidation(keys, confirmed=True)
+    deadline = monotonic() + deadline_seconds
+    reason, fresh = "", False
+    while (rest := deadline - monotonic()) > 0:
+        try:
+            reason = yield from _attempt(keys, replicas, max(rest / 2, _SHORTEST_TIMEOUT_SECONDS), fresh=fresh)
+        except CacheUnavailableError as error:
+            reason = str(error)
+        if not reason:
+            return Invalidation(keys, confirmed=True)
+        fresh = True
+        yield Pause(_PAUSE_SECONDS)
+    return Invalidation(keys, confirmed=False, reason=reason)
+
+
+def _attempt(keys: tuple[str, ...], replicas: Replicas, timeout_seconds: float, *, fresh: bool) -> Steps[str]:
+    """Why the deletion is not confirmed; empty: it is."""
+    _, server = yield Deliver((("DEL", *keys),), timeout_seconds, fresh)
+    if replicas is Replicas.PRIMARY or server.replicas == 0:
+        return ""
+    wait = ("WAIT", server.replicas, max(1, round(timeout_seconds * 1000)))
+    (_, acknowledged), _ = yield Deliver((_BARRIER, wait), 2 * timeout_seconds, False)
+    return "" if acknowledged >= server.replicas else f"{acknowledged} of {server.replicas} replicas have deleted it"
+
+
+def identify(timeout_seconds: float) -> Steps[str]:
+    """The replication id of the primary, by a new connection where the present one fails."""
+    try:
+        _, server = yield Deliver((), timeout_seconds / 2, False)
+    except CacheUnavailableError:
+        _, server = yield Deliver((), timeout_seconds / 2, True)
+    replication_id: str = server.replication_id
+    return replication_id

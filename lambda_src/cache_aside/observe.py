@@ -1,0 +1,38 @@
+"""The hook for counters and timings, and the adapter that writes them in CloudWatch's embedded metric format."""
+
+from enum import StrEnum
+from typing import Protocol
+
+
+class Event(StrEnum):
+    """What an observer hears about, beside the four values of `Served` (their duration is the whole read's)."""
+
+    LOAD = "LOAD"
+    LOAD_ERROR = "LOAD_ERROR"
+    FILL_REFUSED = "FILL_REFUSED"
+    """An invalidation, or the end of its lease, overtook a load: its value was not cached."""
+    TOO_LARGE = "TOO_LARGE"
+    UNREADABLE = "UNREADABLE"
+    """Another release's shape, or bytes that are none of ours."""
+    CACHE_ERROR = "CACHE_ERROR"
+    CONFIRMED = "CONFIRMED"
+    """An invalidation."""
+    PENDING = "PENDING"
+    """An invalidation that the cache did not confirm within its deadline."""
+
+
+class Observer(Protocol):
+    """Called in the thread of the reader, so it must be quick."""
+
+    def on_event(self, policy: str, event: str, seconds: float) -> None:
+        """`policy` is its name, or empty where none is involved; `seconds` what it took, 0 where that says nothing."""
+
+
+class Silent:
+    """The observer of a client that was given none."""
+
+    def on_event(self, policy: str, event: str, seconds: float) -> None:
+        """Do nothing."""
+
+
+SILENT: Observer = Silent()

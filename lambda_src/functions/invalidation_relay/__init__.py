@@ -1,0 +1,1 @@
+"""Repeats the deletions that did not reach the cache, on a schedule."""

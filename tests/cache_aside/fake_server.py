@@ -1,0 +1,71 @@
+"""An in-memory server that answers the commands this package sends, by a clock that tests move."""
+
+from collections.abc import Callable
+
+from cache_aside.commands import COMPARE_AND_SET, Op
+
+INFO = b"role:%s\r\nconnected_slaves:%d\r\nmaster_replid:%s\r\n"
+
+
+class FakeServer:
+    """One primary. `clock` returns seconds; expiry follows it."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._data: dict[str, tuple[bytes, float]] = {}
+        self.role, self.replicas, self.replication_id = b"master", 0, b"a" * 40
+        self.acknowledging_replicas = 0
+
+    def execute(self, op: Op) -> object:
+        """Run one command."""
+        return getattr(self, f"_{str(op[0]).lower()}")(*op[1:])
+
+    def peek(self, key: str) -> bytes | None:
+        """What a key holds."""
+        value, expires = self._data.get(key, (None, 0.0))
+        return value if self._clock() < expires else None
+
+    def put(self, key: str, value: bytes, ttl_ms: int | None = None) -> None:
+        """Set a key, as another program might."""
+        self._data[key] = (value, float("inf") if ttl_ms is None else self._clock() + ttl_ms / 1000)
+
+    def _pttl(self, key: str) -> int:
+        return round((self._data[key][1] - self._clock()) * 1000)
+
+    def _get(self, key: str) -> bytes | None:
+        return self.peek(key)
+
+    def _mget(self, *keys: str) -> list[bytes | None]:
+        return [self.peek(key) for key in keys]
+
+    def _set(self, key: str, value: bytes, *options: str | int) -> bytes | str | None:
+        *flags, px, ttl_ms = options
+        assert flags in ([], ["NX", "GET"])
+        assert px == "PX"
+        held = self.peek(key)
+        if held is None or not flags:
+            self._store(key, value, int(ttl_ms))
+        return held if flags else "OK"
+
+    def _eval(self, script: str, keys: int, key: str, old: bytes, new: bytes, ttl_ms: int) -> int:
+        assert (script, keys) == (COMPARE_AND_SET, 1)
+        if self.peek(key) != old:
+            return 0
+        if new:
+            self._store(key, new, ttl_ms)
+        else:
+            del self._data[key]
+        return 1
+
+    def _del(self, *keys: str) -> int:
+        return sum(self._data.pop(key, None) is not None for key in keys)
+
+    def _info(self, section: str) -> bytes:
+        return INFO % (self.role, self.replicas, self.replication_id)
+
+    def _wait(self, replicas: int, timeout_ms: int) -> int:
+        return self.acknowledging_replicas
+
+    def _store(self, key: str, value: bytes, ttl_ms: int) -> None:
+        assert ttl_ms > 0, "the server refuses an expiry of zero"
+        self._data[key] = (value, self._clock() + ttl_ms / 1000)

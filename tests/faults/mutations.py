@@ -1,0 +1,69 @@
+"""Protocols that are broken on purpose, to show that the history check would notice."""
+
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+from cache_aside import filling, flights, relay, writes
+from cache_aside.commands import Op
+from cache_aside.results import Result, Served
+
+
+def _fill_without_lease_check(policy: Any, key: str, mine: Any, content: bytes | None, lifetime_seconds: float) -> Op:
+    return ("SET", key, content or b"", "PX", max(1, round(lifetime_seconds * 1000)))
+
+
+def _accept_always(self: Any, key: str, value: Any, served: Served) -> None:
+    if served is Served.MISS and self.flight is not None:
+        self.flight.accept(value)
+    self._waiting.pop(key, None)
+    self.results[key] = Result(value, served)
+
+
+def _good_for_everybody(self: Any, joined: int) -> bool:
+    return bool(joined <= self.accepted_before)
+
+
+def no_lease_check() -> None:
+    """A fill overwrites whatever the key holds."""
+    mock.patch.object(filling, "fill", _fill_without_lease_check).start()
+
+
+def joiners_accept_unaccepted_fills() -> None:
+    """Readers who joined a load use its value even if the cache refused it."""
+    mock.patch.object(filling.Fill, "_settle", _accept_always).start()
+
+
+def joiners_accept_what_was_on_its_way() -> None:
+    """Readers use a value whose fill was sent before they began."""
+    mock.patch.object(flights.Flight, "good_for", _good_for_everybody).start()
+
+
+def leases_are_alike() -> None:
+    """Two loads of a key cannot be told apart."""
+    mock.patch.object(writes, "new_lease", return_value=b"L" + bytes(12)).start()
+
+
+def no_replay_after_failover() -> None:
+    """The relay does not look at the replication id."""
+    mock.patch.object(relay.Relay, "_replay", return_value=0).start()
+
+
+def delete_before_commit() -> None:
+    """Writers delete the key before they commit; the workload does it."""
+
+
+def no_outbox() -> None:
+    """Writers do not record what they delete; the workload does it."""
+
+
+MUTATIONS: dict[str, tuple[str, Callable[[], None]]] = {
+    "no_lease_check": ("calm", no_lease_check),
+    "delete_before_commit": ("calm", delete_before_commit),
+    "joiners_accept_unaccepted_fills": ("calm", joiners_accept_unaccepted_fills),
+    "leases_are_alike": ("calm", leases_are_alike),
+    "joiners_accept_what_was_on_its_way": ("interleavings", joiners_accept_what_was_on_its_way),
+    "no_outbox": ("cuts", no_outbox),
+    "no_replay_after_failover": ("failovers", no_replay_after_failover),
+}
+"""By name: the check that catches it (a campaign, or the enumerated interleavings), and what breaks the protocol."""

@@ -1,0 +1,102 @@
+"""A failover loses acknowledged deletions; what that may and may not do."""
+
+import dataclasses
+from collections.abc import Collection, Iterator, Sequence
+
+import pytest
+
+from cache_aside import CacheAside, Options, OutboxRow, Policy, Relay, Replicas, Served
+from local.tls import ensure_certificates
+from tests.cache_aside.conftest import tls_of
+from tests.faults.replication import AUTH_TOKEN, ReplicationGroup
+
+pytestmark = pytest.mark.engines
+PRODUCT = Policy(name="product", value_type=int, ttl_seconds=600, early_refresh_beta=0)
+SESSION = dataclasses.replace(PRODUCT, name="session", fail_closed=True)
+
+
+class FakeOutbox:
+    """Two recent rows, both delivered."""
+
+    def __init__(self) -> None:
+        self.replayed: set[str] = set()
+
+    def undelivered(self, limit: int) -> Sequence[OutboxRow]:
+        return []
+
+    def mark_delivered(self, ids: Collection[int]) -> None:
+        """Nothing is undelivered."""
+
+    def recent_keys(self) -> Sequence[str]:
+        return ["product:1", "session:1"]
+
+    def is_replayed(self, replication_id: str) -> bool:
+        return replication_id in self.replayed
+
+    def record_replayed(self, replication_id: str) -> None:
+        self.replayed.add(replication_id)
+
+
+@pytest.fixture
+def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicationGroup]:
+    directory = tmp_path_factory.mktemp("group")
+    with ReplicationGroup(directory, ensure_certificates(directory / "tls")) as made:
+        yield made
+
+
+def connect(group: ReplicationGroup, outbox: FakeOutbox) -> CacheAside:
+    return CacheAside.connect(
+        "localhost",
+        group.endpoint.port,
+        auth_token=AUTH_TOKEN,
+        tls=tls_of(group.primary),
+        is_replayed=outbox.is_replayed,
+        options=Options(probe_interval_seconds=0.05),
+    )
+
+
+def test_failover_that_lost_deletions_fools_no_session_and_products_only_until_the_replay(
+    group: ReplicationGroup,
+) -> None:
+    outbox = FakeOutbox()
+    cache = connect(group, outbox)
+    relay = Relay(cache, outbox)
+    relay.run_once()
+    cache.get_or_load("product:1", lambda: 1, policy=PRODUCT)
+    cache.get_or_load("session:1", lambda: 1, policy=SESSION)
+    assert cache.invalidate("product:2", replicas=Replicas.ALL).confirmed, "what was filled has reached the replica"
+
+    group.lose_replication()
+    assert cache.invalidate("product:1", "session:1").confirmed
+    group.fail_over()
+
+    assert cache.get_or_load("session:1", lambda: 2, policy=SESSION).served is Served.BYPASS
+    while (product := cache.get_or_load("product:1", lambda: 2, policy=PRODUCT)).served is Served.BYPASS:
+        pass
+    assert product.value == 1, "the promoted replica never heard of the deletion"
+    assert cache.get_or_load("session:1", lambda: 2, policy=SESSION).served is Served.BYPASS
+
+    assert relay.run_once().replayed == 2
+    assert cache.get_or_load("product:1", lambda: 2, policy=PRODUCT).value == 2
+    assert connect(group, outbox).get_or_load("session:1", lambda: 2, policy=SESSION).served is Served.MISS
+
+
+def test_deletion_on_every_replica_is_pending_until_the_replicas_have_it(group: ReplicationGroup) -> None:
+    cache = connect(group, FakeOutbox())
+    cache.get_or_load("session:1", lambda: 1, policy=PRODUCT)
+    assert cache.invalidate("session:1", replicas=Replicas.ALL).confirmed
+
+    group.lose_replication()
+    cache.get_or_load("session:1", lambda: 1, policy=PRODUCT)
+    outcome = cache.invalidate("session:1", replicas=Replicas.ALL)
+    assert (outcome.pending, outcome.reason) == (True, "0 of 1 replicas have deleted it")
+    repeated = cache.invalidate("session:1", replicas=Replicas.ALL)
+    assert repeated.pending, "the key is gone from the primary, but the replica still has it"
+
+
+def test_former_primary_is_not_read_once_it_is_a_replica(group: ReplicationGroup) -> None:
+    cache = connect(group, FakeOutbox())
+    cache.get_or_load("product:1", lambda: 1, policy=PRODUCT)
+    group.endpoint.retarget(group.replica.port)
+    served = {cache.get_or_load("product:1", lambda: 2, policy=PRODUCT).served for _ in range(3)}
+    assert served == {Served.BYPASS}

@@ -1,0 +1,216 @@
+"""Every write records what it makes obsolete, and the cache forgets it: at once, or by the relay."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import httpx
+import pytest
+import redis
+
+from cache_aside import CacheAside, OutboxRow
+from local.engines import Postgres, Valkey
+from storefront.bootstrap import build_relay, connect_database
+from storefront.database import Database, DatabaseUnavailableError
+from storefront.relay import WINDOW_SECONDS, InvalidationRelay
+from storefront.repositories.outbox import OutboxRepository
+from storefront.repositories.products import ProductRepository
+from storefront.services.invalidation import Invalidator
+from storefront.settings import Settings
+from tests.cache_aside.fake_server import FakeServer
+from tests.cache_aside.harness import FakeTransport
+from tests.storefront.conftest import until_cached, wait_until
+from tests.storefront.deployment import Connection, connect, frozen
+
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+
+STOOL = {"name": "Stool", "price": 5}
+
+
+@pytest.fixture
+def database_of_another(settings: Settings) -> Database:
+    """The database as another process of the app reaches it."""
+    return Database(lambda: connect_database(settings))
+
+
+def key_of(path: str) -> str:
+    """`/products/42` is cached as `product:42`."""
+    return f"product:{path.removeprefix('/products/')}"
+
+
+def rows(master: Connection, path: str) -> list[bool]:
+    """Whether each of the product's outbox rows is delivered, oldest first."""
+    statement = "SELECT delivered_at IS NOT NULL FROM cache_invalidations WHERE key = %s ORDER BY id"
+    return [row[0] for row in master.execute(statement, [key_of(path)]).fetchall()]
+
+
+def test_every_write_records_its_key_once_and_marks_it_delivered(
+    operator: httpx.Client, product: str, master: Connection
+) -> None:
+    assert rows(master, product) == [True]
+    operator.put(product, json=STOOL)
+    assert rows(master, product) == [True] * 2
+    operator.delete(product)
+    assert rows(master, product) == [True] * 3
+
+
+def test_write_that_changes_nothing_records_nothing(operator: httpx.Client, product: str, master: Connection) -> None:
+    assert operator.put(product, json=STOOL, headers={"If-Match": '"7"'}).status_code == 412
+    assert operator.delete(product, headers={"If-Match": '"7"'}).status_code == 412
+    assert operator.put("/products/987654321", json=STOOL).status_code == 404
+    assert operator.delete("/products/987654321").status_code == 404
+    assert rows(master, product) == [True]
+    assert rows(master, "/products/987654321") == []
+
+
+def test_writer_that_dies_after_its_commit_leaves_the_deletion_to_the_relay(
+    operator: httpx.Client, product: str, master: Connection, database_of_another: Database, relay: InvalidationRelay
+) -> None:
+    operator.get(product)
+    product_id = int(product.removeprefix("/products/"))
+    assert ProductRepository(database_of_another).update(product_id, "Stool", Decimal(5), None)
+    assert operator.get(product).json()["name"] == "Chair"
+    assert rows(master, product) == [True, False]
+
+    assert relay.run_once().delivered >= 1
+    assert rows(master, product) == [True, True]
+    assert operator.get(product).json()["name"] == "Stool"
+    assert relay.run_once().delivered == 0
+
+
+def test_write_while_the_cache_is_down_is_delivered_once_it_is_back(
+    operator: httpx.Client, product: str, master: Connection, valkey: Valkey, relay: InvalidationRelay
+) -> None:
+    valkey.kill()
+    assert operator.put(product, json=STOOL).headers["X-Invalidation"] == "pending"
+    assert not relay.run_once().reachable
+    assert rows(master, product) == [True, False]
+    valkey.start()
+    assert relay.run_once().delivered >= 1
+    assert rows(master, product) == [True, True]
+    until_cached(operator, product)
+    assert operator.get(product).json()["name"] == "Stool"
+
+
+def test_hung_cache_makes_the_deletion_pending_within_its_deadline(
+    operator: httpx.Client, product: str, master: Connection, valkey: Valkey, relay: InvalidationRelay
+) -> None:
+    operator.get(product)
+    with frozen(valkey):
+        assert operator.put(product, json=STOOL).headers["X-Invalidation"] == "pending"
+        assert operator.get(product).json()["name"] == "Stool"
+    relay.run_once()
+    assert rows(master, product) == [True, True]
+    until_cached(operator, product)
+    assert operator.get(product).json()["name"] == "Stool"
+
+
+def test_transaction_that_commits_late_is_not_missed(
+    product: str, operator: httpx.Client, master: Connection, postgres: Postgres, relay: InvalidationRelay
+) -> None:
+    with master.transaction():
+        master.execute("INSERT INTO cache_invalidations (key) VALUES (%s)", [key_of(product)])
+        operator.put("/products/2", json=STOOL)
+        relay.run_once()
+    assert rows(master, product) == [True, False]
+    assert relay.run_once().delivered == 1
+    assert rows(master, product) == [True, True]
+
+
+def test_row_is_marked_by_whoever_delivers_it_first_and_never_again(
+    master: Connection, database_of_another: Database, settings: Settings
+) -> None:
+    inserted = master.execute("INSERT INTO cache_invalidations (key) VALUES ('product:0') RETURNING id").fetchone()
+    assert inserted
+    outbox = OutboxRepository(database_of_another)
+    outbox.mark_delivered(inserted)
+    marked = "SELECT delivered_at FROM cache_invalidations WHERE id = %s"
+    first = master.execute(marked, inserted).fetchone()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(outbox.mark_delivered, [inserted] * 4))
+    assert master.execute(marked, inserted).fetchone() == first
+
+
+def test_deletion_that_a_failover_lost_is_repeated_on_the_new_primary(
+    operator: httpx.Client,
+    product: str,
+    master: Connection,
+    valkey: Valkey,
+    cache: redis.Redis,
+    relay: InvalidationRelay,
+) -> None:
+    relay.run_once()
+    operator.get(product)
+    before = cache.get(key_of(product))
+    assert isinstance(before, bytes)
+    operator.put(product, json=STOOL)
+    valkey.kill()
+    valkey.start()
+    cache.set(key_of(product), before, px=60_000)
+    until_cached(operator, product)
+    assert operator.get(product).json()["name"] == "Chair"
+
+    assert relay.run_once().replayed >= 1
+    assert operator.get(product).json()["name"] == "Stool"
+    assert relay.run_once().replayed == 0
+
+
+def test_only_rows_delivered_before_the_window_are_removed(
+    operator: httpx.Client, product: str, master: Connection, valkey: Valkey, relay: InvalidationRelay
+) -> None:
+    operator.put(product, json=STOOL)
+    age = "UPDATE cache_invalidations SET delivered_at = delivered_at - make_interval(secs => %s) WHERE key = %s"
+    master.execute(age, [WINDOW_SECONDS - 60, key_of(product)])
+    relay.run_once()
+    assert rows(master, product) == [True, True]
+    master.execute(age, [120, key_of(product)])
+    valkey.kill()
+    operator.put(product, json=STOOL)
+    relay.run_once()
+    assert rows(master, product) == [True, True, False]
+    valkey.start()
+    relay.run_once()
+    assert rows(master, product) == [True]
+
+
+def test_deletion_that_cannot_be_marked_is_confirmed_all_the_same() -> None:
+    def refuse() -> Connection:
+        raise DatabaseUnavailableError("gone since the commit")
+
+    cache = CacheAside(FakeTransport(FakeServer(time.monotonic)))
+    invalidator = Invalidator(cache, OutboxRepository(Database(refuse)))
+    assert invalidator.deliver(OutboxRow(1, "product:1")).confirmed
+
+
+def test_relay_in_a_thread_goes_on_after_a_failure(
+    postgres: Postgres, valkey: Valkey, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    stopped = threading.Event()
+    relay = build_relay(settings)
+    thread = threading.Thread(target=relay.run_until, args=[stopped], kwargs={"period_seconds": 0.05})
+    postgres.kill()
+    thread.start()
+    try:
+        wait_until(lambda: "the database is unavailable" in caplog.text)
+        postgres.start()
+        with connect(postgres, "storefront") as master:
+            master.execute("INSERT INTO cache_invalidations (key) VALUES ('product:0')")
+            wait_until(lambda: all(rows(master, "/products/0")))
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def test_scheduled_function_reports_what_it_did(
+    master: Connection, valkey: Valkey, migrated: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from functions.invalidation_relay.handler import handler
+
+    handler({}, None)
+    master.execute("INSERT INTO cache_invalidations (key) VALUES ('product:0')")
+    assert handler({}, None) == {"delivered": 1, "replayed": 0, "reachable": True}
+    assert '"CONFIRMED":1' in capsys.readouterr().out
+    valkey.kill()
+    assert handler({}, None) == {"delivered": 0, "replayed": 0, "reachable": False}
+    valkey.start()
