@@ -2,12 +2,9 @@
 
 from wsgiref.types import WSGIApplication
 
-import psycopg
-from psycopg.rows import TupleRow
-
 from cache_aside import CacheAside, Observer, Options
 from storefront.credentials import iam_token
-from storefront.database import Database
+from storefront.database import Connection, Database
 from storefront.http.application import build
 from storefront.http.operations import Services
 from storefront.http.table import OPERATIONS
@@ -49,8 +46,8 @@ def build_relay(settings: Settings, *, observer: Observer | None = None) -> Inva
     return InvalidationRelay(_connect_cache(settings, outbox, background=False, observer=observer), outbox)
 
 
-def connect_database(settings: Settings) -> psycopg.Connection[TupleRow]:
-    """A connection as the app's role, by password or IAM token. OperationalError, DatabaseUnavailableError."""
+def connect_database(settings: Settings) -> Connection:
+    """A connection as the app's role, by password or IAM token. DatabaseUnavailableError."""
     password = settings.database_password or iam_token(
         settings.database, user=settings.database_user, region=settings.region
     )

@@ -1,96 +1,143 @@
-"""Running statements on PostgreSQL."""
+"""Running statements on the database, whichever engine it is."""
 
-import select
+import logging
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any, LiteralString
-
-import psycopg
-from psycopg.pq import TransactionStatus
-from psycopg.rows import TupleRow
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, LiteralString, Protocol, TypeVar
 
 Row = tuple[Any, ...]
+Parameters = Mapping[str, object] | Sequence[object]
+T = TypeVar("T")
+
+# A transaction that lost against another one is repeated this often: its locks were taken in another order.
+_ATTEMPTS = 3
+
+logger = logging.getLogger(__name__)
 
 
 class DatabaseUnavailableError(Exception):
     """The database did not answer, or not in time. A write may or may not have happened."""
 
 
-class _ConnectionLostError(DatabaseUnavailableError):
+class ConnectionLostError(DatabaseUnavailableError):
     """The connection broke while the statement ran."""
 
 
-class Database:
-    """One connection a thread, in autocommit mode, each statement a transaction.
+class LoginRefusedError(DatabaseUnavailableError):
+    """The database did not accept the credentials."""
 
-    As many connections as threads serve requests: one under Lambda. `connect` makes a new one, with the credentials of
-    that moment; it raises psycopg.OperationalError or DatabaseUnavailableError.
+
+class DeadlockError(DatabaseUnavailableError):
+    """The transaction was undone, because it and another one waited for each other."""
+
+
+class DuplicateError(Exception):
+    """A row with this key exists already."""
+
+
+class Connection(Protocol):
+    """A session on the server in autocommit mode. Statements raise the errors above, and name parameters `%(name)s`.
+
+    The SQL is what both engines understand: identifiers that one of them reserves stand in double quotes.
     """
 
-    def __init__(self, connect: Callable[[], psycopg.Connection[TupleRow]]) -> None:
+    def rows(self, statement: LiteralString, parameters: Parameters) -> list[Row]:
+        """The rows that a query answers with; times are in UTC, with or without saying so."""
+
+    def change(self, statement: LiteralString, parameters: Parameters) -> int:
+        """How many rows the statement found and wrote."""
+
+    def insert(self, statement: LiteralString, parameters: Parameters) -> int:
+        """The `id` that the one new row was given."""
+
+    def closed(self) -> bool:
+        """Whether it is of no use any more. Costs no round trip."""
+
+    def close(self) -> None:
+        """Ends the session; an open transaction is undone."""
+
+
+class Database:
+    """One connection a thread. As many connections as threads serve requests: one under Lambda.
+
+    `connect` makes a new one, with the credentials of that moment; it raises DatabaseUnavailableError.
+    """
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         self._thread = threading.local()
 
-    def read(self, statement: LiteralString, parameters: Mapping[str, object]) -> list[Row]:
+    def read(self, statement: LiteralString, parameters: Parameters = ()) -> list[Row]:
         """The rows; tried once more on a fresh connection when the first broke. DatabaseUnavailableError."""
         try:
-            return self.write(statement, parameters)
-        except _ConnectionLostError:
-            return self.write(statement, parameters)
+            return self._connection().rows(statement, parameters)
+        except ConnectionLostError:
+            return self._connection().rows(statement, parameters)
 
-    def write(self, statement: LiteralString, parameters: Mapping[str, object]) -> list[Row]:
-        """The rows that the statement returns; committed when this returns. DatabaseUnavailableError."""
-        connection = self._connection()
-        try:
-            cursor = connection.execute(statement, parameters)
-            return cursor.fetchall() if cursor.description else []
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            if connection.broken:
-                raise _ConnectionLostError(str(error)) from error
-            if connection.info.transaction_status is TransactionStatus.ACTIVE:
-                # It gave up waiting for an answer, which might still come and be taken for another statement's.
-                connection.close()
-            raise DatabaseUnavailableError(str(error)) from error
-        except psycopg.errors.ReadOnlySqlTransaction as error:
-            # A failover made this server the standby; it keeps the connection, so close it here.
-            connection.close()
-            raise DatabaseUnavailableError(str(error)) from error
+    def write(self, statement: LiteralString, parameters: Parameters = ()) -> int:
+        """How many rows were written, by a transaction of this statement alone; committed when this returns.
+
+        DatabaseUnavailableError, DuplicateError.
+        """
+        return self._connection().change(statement, parameters)
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returns, whose statements are committed when this returns, and undone when it raises.
+
+        After a deadlock all of it runs again. DatabaseUnavailableError, DuplicateError, and what `work` raises.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return self._transact_once(work)
+            except DeadlockError as error:
+                if attempt == _ATTEMPTS:
+                    raise
+                logger.info("a transaction is repeated: %s", error)
+        raise AssertionError
 
     def available(self) -> bool:
         """Whether the database answers now."""
         try:
-            self.read("SELECT 1", {})
+            self.read("SELECT 1")
         except DatabaseUnavailableError:
             return False
         return True
 
-    def _connection(self) -> psycopg.Connection[TupleRow]:
-        connection: psycopg.Connection[TupleRow] | None = getattr(self._thread, "connection", None)
-        if connection is not None and not connection.closed:
-            if not _server_hung_up(connection):
+    def _transact_once(self, work: Callable[[Connection], T]) -> T:
+        connection = self._connection()
+        try:
+            connection.change("BEGIN", ())
+            result = work(connection)
+            connection.change("COMMIT", ())
+        except BaseException:
+            _undo(connection)
+            raise
+        return result
+
+    def _connection(self) -> Connection:
+        connection: Connection | None = getattr(self._thread, "connection", None)
+        if connection is not None:
+            if not connection.closed():
                 return connection
             connection.close()
-        try:
-            self._thread.connection = connection = self._log_in()
-        except psycopg.OperationalError as error:
-            raise DatabaseUnavailableError(str(error)) from error
+        self._thread.connection = connection = self._log_in()
         return connection
 
-    def _log_in(self) -> psycopg.Connection[TupleRow]:
+    def _log_in(self) -> Connection:
         try:
             return self._connect()
-        except psycopg.OperationalError as error:
-            # libpq gives no SQLSTATE here. The credentials may have been replaced between reading and using them.
-            if "authentication failed" not in str(error):
-                raise
+        except LoginRefusedError:
+            # The credentials may have been replaced between reading and using them.
             return self._connect()
 
 
-def _server_hung_up(connection: psycopg.Connection[TupleRow]) -> bool:
-    """Whether the idle connection has something to read, which is how the end of the stream shows. Costs no round trip.
+def placeholders(values: Sequence[object]) -> LiteralString:
+    """`%s, %s, %s`: for IN, where both engines take as many positional parameters as there are values."""
+    return ", ".join(["%s"] * len(values))
 
-    Seen before a statement is sent, a restarted server costs a new connection instead of an error in doubt.
-    """
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
+
+def _undo(connection: Connection) -> None:
+    try:
+        connection.change("ROLLBACK", ())
+    except DatabaseUnavailableError:
+        connection.close()

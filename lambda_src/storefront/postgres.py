@@ -1,23 +1,34 @@
-"""How this project's code connects to PostgreSQL: always over TLS with the server's certificate verified."""
+"""How this project's code talks to PostgreSQL: always over TLS with the server's certificate verified."""
 
 import os
-from pathlib import Path
+import select
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import LiteralString
 
 import psycopg
+from psycopg import errors
 from psycopg.abc import RV, PQGen
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
+from storefront.ca_bundle import RDS_CA_BUNDLE
+from storefront.database import (
+    ConnectionLostError,
+    DatabaseUnavailableError,
+    DeadlockError,
+    DuplicateError,
+    LoginRefusedError,
+    Parameters,
+    Row,
+)
 from storefront.endpoints import Endpoint
-
-# Where to get a newer one: tools/refresh_rds_ca_bundle.py.
-RDS_CA_BUNDLE = Path(__file__).parent / "rds-ca-bundle.pem"
-
 
 # More than the server's own timeout, which comes first as long as the server lives.
 _GRACE_SECONDS = 0.5
 
 
-class _Connection(psycopg.Connection[TupleRow]):
+class _BoundedConnection(psycopg.Connection[TupleRow]):
     """Waits for no answer longer than `answer_seconds`; then psycopg.OperationalError, and the connection is of no use.
 
     A frozen server neither ends statements itself nor lets TCP notice: its kernel acknowledges everything.
@@ -30,7 +41,74 @@ class _Connection(psycopg.Connection[TupleRow]):
         return super().wait(gen, interval, self.answer_seconds if timeout is None else timeout)
 
 
-def connect(
+class PostgresConnection:
+    """A `storefront.database.Connection`."""
+
+    def __init__(self, connection: psycopg.Connection[TupleRow]) -> None:
+        self._connection = connection
+
+    def rows(self, statement: LiteralString, parameters: Parameters) -> list[Row]:
+        """See `Connection`."""
+        with self._translated():
+            return self._connection.execute(statement, parameters).fetchall()
+
+    def change(self, statement: LiteralString, parameters: Parameters) -> int:
+        """See `Connection`."""
+        with self._translated():
+            return self._connection.execute(statement, parameters).rowcount
+
+    def insert(self, statement: LiteralString, parameters: Parameters) -> int:
+        """See `Connection`."""
+        return int(self.rows(statement + " RETURNING id", parameters)[0][0])
+
+    def closed(self) -> bool:
+        """See `Connection`.
+
+        An idle connection with something to read has reached the end of its stream. Seen before a statement is sent, a
+        restarted server costs a new connection instead of an error in doubt.
+        """
+        if self._connection.closed:
+            return True
+        poll = select.poll()
+        poll.register(self._connection.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def close(self) -> None:
+        """See `Connection`."""
+        self._connection.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except errors.UniqueViolation as error:
+            raise DuplicateError(str(error)) from error
+        except (errors.DeadlockDetected, errors.SerializationFailure) as error:
+            raise DeadlockError(str(error)) from error
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            if self._connection.broken:
+                raise ConnectionLostError(str(error)) from error
+            if self._connection.info.transaction_status is TransactionStatus.ACTIVE:
+                # It gave up waiting for an answer, which might still come and be taken for another statement's.
+                self._connection.close()
+            raise DatabaseUnavailableError(str(error)) from error
+        except errors.ReadOnlySqlTransaction as error:
+            # A failover made this server the standby; it keeps the connection, so close it here.
+            self._connection.close()
+            raise DatabaseUnavailableError(str(error)) from error
+
+
+def connect(endpoint: Endpoint, *, database: str, user: str, password: str) -> PostgresConnection:
+    """A new connection. LoginRefusedError, DatabaseUnavailableError."""
+    try:
+        return PostgresConnection(open_connection(endpoint, database=database, user=user, password=password))
+    except psycopg.OperationalError as error:
+        # libpq gives no SQLSTATE here.
+        refused = "authentication failed" in str(error)
+        raise (LoginRefusedError if refused else DatabaseUnavailableError)(str(error)) from error
+
+
+def open_connection(
     endpoint: Endpoint,
     *,
     database: str,
@@ -44,9 +122,11 @@ def connect(
     By default connecting and a statement together stay below the 5 s that a lease of the cache lasts.
 
     The roots are RDS's own, which travel with this code, or those in the file that libpq's PGSSLROOTCERT names. A
-    server that vanishes without a word (a failover) is noticed after 3 s without acknowledgement.
+    server that vanishes without a word (a failover) is noticed after 3 s without acknowledgement. Whoever stops in the
+    middle of a transaction loses its locks after twice the time that a statement may take.
     """
-    connection = _Connection.connect(
+    idle_seconds = 2 * statement_timeout_seconds
+    connection = _BoundedConnection.connect(
         host=endpoint.host,
         port=endpoint.port,
         dbname=database,
@@ -60,7 +140,8 @@ def connect(
         keepalives_idle=10,
         keepalives_interval=1,
         keepalives_count=3,
-        options=f"-c statement_timeout={statement_timeout_seconds}s",
+        options=f"-c statement_timeout={statement_timeout_seconds}s -c TimeZone=UTC "
+        f"-c idle_in_transaction_session_timeout={idle_seconds}s",
         application_name="storefront",
         autocommit=True,
     )

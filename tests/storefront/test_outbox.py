@@ -4,6 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from typing import Never
 
 import httpx
 import pytest
@@ -175,7 +176,7 @@ def test_only_rows_delivered_before_the_window_are_removed(
 
 
 def test_deletion_that_cannot_be_marked_is_confirmed_all_the_same() -> None:
-    def refuse() -> Connection:
+    def refuse() -> Never:
         raise DatabaseUnavailableError("gone since the commit")
 
     cache = CacheAside(FakeTransport(FakeServer(time.monotonic)))

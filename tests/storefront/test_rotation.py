@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-import psycopg
 import pytest
 import redis
 
 from local.engines import Postgres, Valkey
 from storefront.bootstrap import build_app
 from storefront.database import Database, DatabaseUnavailableError
-from storefront.postgres import connect
+from storefront.postgres import PostgresConnection, connect
 from storefront.settings import Settings
 from tests.storefront.deployment import AUTH_SECRET, AUTH_TOKEN, ROLE_PASSWORD, Connection
 from tests.storefront.fake_secrets_manager import FakeSecretsManager
@@ -69,21 +68,21 @@ def test_auth_token_rotates_under_load_and_no_request_fails_or_bypasses(
 def test_database_password_that_changed_is_read_once_more(settings: Settings, master: Connection) -> None:
     passwords = iter(["the-one-before", ROLE_PASSWORD])
 
-    def log_in() -> psycopg.Connection[tuple[object, ...]]:
+    def log_in() -> PostgresConnection:
         role, database = settings.database_user, settings.database_name
         return connect(settings.database, database=database, user=role, password=next(passwords))
 
-    assert Database(log_in).read("SELECT 1", {}) == [(1,)]
+    assert Database(log_in).read("SELECT 1") == [(1,)]
 
 
 def test_database_password_that_stays_wrong_is_not_tried_for_ever(settings: Settings, postgres: Postgres) -> None:
     tried = []
 
-    def log_in() -> psycopg.Connection[tuple[object, ...]]:
+    def log_in() -> PostgresConnection:
         tried.append("wrong")
         role, database = settings.database_user, settings.database_name
         return connect(settings.database, database=database, user=role, password="wrong")
 
     with pytest.raises(DatabaseUnavailableError, match="authentication failed"):
-        Database(log_in).read("SELECT 1", {})
+        Database(log_in).read("SELECT 1")
     assert len(tried) == 2

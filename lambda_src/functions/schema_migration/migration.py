@@ -12,7 +12,7 @@ from functions.schema_migration.access import ensure_app_role, ensure_operator
 from functions.schema_migration.revisions import upgrade
 from functions.schema_migration.sample_data import load_sample_data
 from functions.schema_migration.settings import Login, MigrationError, Settings
-from storefront.postgres import connect
+from storefront.postgres import open_connection
 
 # Any constant will do; it names this lock among the database's advisory locks.
 _LOCK = 0x5C4E3A
@@ -43,7 +43,7 @@ def migrate(settings: Settings, *, master: Login, operator: Login, sample_data: 
 
 
 def _connect(settings: Settings, master: Login) -> psycopg.Connection[TupleRow]:
-    connection = connect(
+    connection = open_connection(
         settings.endpoint,
         database=settings.database,
         user=master.username,

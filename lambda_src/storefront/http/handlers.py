@@ -1,5 +1,6 @@
 """One function an operation: calls a service and words its answer."""
 
+from decimal import Decimal
 from http import HTTPStatus
 
 from cache_aside import Invalidation
@@ -52,13 +53,14 @@ def get_product(services: Services, call: Call) -> Reply:
 
 
 def create_product(services: Services, call: Call) -> Reply:
-    product, invalidation = services.products.create(call.body.name, call.body.price)
+    product, invalidation = services.products.create(call.body.name, Decimal(call.body.price))
     headers = {"Location": f"/products/{product.id}", "ETag": etag(product.version), **_pending(invalidation)}
     return Reply(HTTPStatus.CREATED, _output(product), headers)
 
 
 def replace_product(services: Services, call: Call) -> Reply:
-    product, invalidation = services.products.replace(call.product_id, call.body.name, call.body.price, call.if_match)
+    name, price = call.body.name, Decimal(call.body.price)
+    product, invalidation = services.products.replace(call.product_id, name, price, call.if_match)
     return Reply(HTTPStatus.OK, _output(product), {"ETag": etag(product.version), **_pending(invalidation)})
 
 

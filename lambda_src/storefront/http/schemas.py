@@ -129,7 +129,7 @@ def _decode_hook(expected: type[Any], value: object) -> object:
         raise ValueError("Expected `number`")  # noqa: TRY004 - what msgspec turns into a ValidationError with the path
     if not 0 <= value <= MAX_PRICE:
         raise ValueError(f"Expected `number` from 0 to {MAX_PRICE}")
-    price = Decimal(value).quantize(_CENT)
+    price = Decimal(value).quantize(_CENT) + 0  # never -0.00
     if price != value:
         raise ValueError("Expected `number` with at most two decimals")
     return Price(price)

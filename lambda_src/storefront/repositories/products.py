@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from cache_aside import OutboxRow
-from storefront.database import Database, Row
+from storefront.database import Connection, Database
 from storefront.entities import Product
-from storefront.policies import PRODUCT_PREFIX, product_key
+from storefront.policies import product_key
+from storefront.repositories.outbox import record
 
 
 class ProductRepository:
     """Reads and writes products.
 
-    Each write is one statement, thus one transaction, that also records in the outbox the key it makes obsolete; what
-    changes nothing records nothing. `versions`, where given, are those that the row may have to be written: None, any.
+    Each write is one transaction that also records in the outbox the key it makes obsolete; what changes nothing
+    records nothing. `versions`, where given, are those that the row may have to be written: None, any.
     """
 
     def __init__(self, database: Database) -> None:
@@ -27,40 +28,45 @@ class ProductRepository:
 
     def insert(self, name: str, price: Decimal) -> tuple[Product, OutboxRow]:
         """The new product, with the id that the database gave it. Obsolete is its absence, which may be cached."""
-        statement = """
-            WITH written AS (
-                INSERT INTO products (name, price) VALUES (%(name)s, %(price)s) RETURNING id, name, price, version),
-            recorded AS (
-                INSERT INTO cache_invalidations (key) SELECT %(prefix)s::text || id FROM written RETURNING id, key)
-            SELECT recorded.id, key, written.id, name, price, version FROM written, recorded"""
-        return _written(self._database.write(statement, {"name": name, "price": price, "prefix": PRODUCT_PREFIX})[0])
+
+        def work(connection: Connection) -> tuple[Product, OutboxRow]:
+            statement = "INSERT INTO products (name, price) VALUES (%(name)s, %(price)s)"
+            product_id = connection.insert(statement, {"name": name, "price": price})
+            return Product(product_id, name, price, version=1), record(connection, product_key(product_id))
+
+        return self._database.transact(work)
 
     def update(
         self, product_id: int, name: str, price: Decimal, versions: Sequence[int] | None
     ) -> tuple[Product, OutboxRow] | None:
         """The product as changed, or None when no row has that id and one of the versions."""
-        statement = """
-            WITH written AS (
-                UPDATE products SET name = %(name)s, price = %(price)s, version = version + 1
-                WHERE id = %(id)s AND (%(versions)s::bigint[] IS NULL OR version = ANY(%(versions)s))
-                RETURNING id, name, price, version),
-            recorded AS (INSERT INTO cache_invalidations (key) SELECT %(key)s::text FROM written RETURNING id, key)
-            SELECT recorded.id, key, written.id, name, price, version FROM written, recorded"""
-        identity = {"id": product_id, "key": product_key(product_id), "versions": versions}
-        rows = self._database.write(statement, {"name": name, "price": price, **identity})
-        return _written(rows[0]) if rows else None
+
+        def work(connection: Connection) -> tuple[Product, OutboxRow] | None:
+            version = _lock(connection, product_id, versions)
+            if version is None:
+                return None
+            changed = Product(product_id, name, price, version + 1)
+            statement = """
+                UPDATE products SET name = %(name)s, price = %(price)s, version = %(version)s WHERE id = %(id)s"""
+            values = {"id": product_id, "name": name, "price": price, "version": changed.version}
+            connection.change(statement, values)
+            return changed, record(connection, product_key(product_id))
+
+        return self._database.transact(work)
 
     def delete(self, product_id: int, versions: Sequence[int] | None) -> OutboxRow | None:
         """What is obsolete now, or None when no row has that id and one of the versions."""
-        statement = """
-            WITH gone AS (
-                DELETE FROM products
-                WHERE id = %(id)s AND (%(versions)s::bigint[] IS NULL OR version = ANY(%(versions)s)) RETURNING id)
-            INSERT INTO cache_invalidations (key) SELECT %(key)s::text FROM gone RETURNING id, key"""
-        identity = {"id": product_id, "key": product_key(product_id), "versions": versions}
-        rows = self._database.write(statement, identity)
-        return OutboxRow(*rows[0]) if rows else None
+
+        def work(connection: Connection) -> OutboxRow | None:
+            if _lock(connection, product_id, versions) is None:
+                return None
+            connection.change("DELETE FROM products WHERE id = %(id)s", {"id": product_id})
+            return record(connection, product_key(product_id))
+
+        return self._database.transact(work)
 
 
-def _written(row: Row) -> tuple[Product, OutboxRow]:
-    return Product(*row[2:]), OutboxRow(*row[:2])
+def _lock(connection: Connection, product_id: int, versions: Sequence[int] | None) -> int | None:
+    """The version that the row keeps until the transaction ends; None when there is no such row of these versions."""
+    rows = connection.rows("SELECT version FROM products WHERE id = %(id)s FOR UPDATE", {"id": product_id})
+    return next((version for (version,) in rows if versions is None or version in versions), None)

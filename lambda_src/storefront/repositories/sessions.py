@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from cache_aside import OutboxRow
-from storefront.database import Database
+from storefront.database import Connection, Database
 from storefront.entities import Session
 from storefront.policies import session_key
+from storefront.repositories.outbox import record
 
 
 class Account(NamedTuple):
@@ -30,11 +31,16 @@ class SessionRepository:
 
     def insert(self, token_hash: bytes, user_id: int, expires_at: datetime, *, now: datetime) -> None:
         """A new session; the user's expired ones go at the same time, so that they do not pile up."""
-        statement = """
-            WITH expired AS (DELETE FROM sessions WHERE user_id = %(user_id)s AND expires_at <= %(now)s)
-            INSERT INTO sessions (token_hash, user_id, expires_at) VALUES (%(hash)s, %(user_id)s, %(expires_at)s)"""
         parameters = {"hash": token_hash, "user_id": user_id, "expires_at": expires_at, "now": now}
-        self._database.write(statement, parameters)
+
+        def work(connection: Connection) -> None:
+            connection.change("DELETE FROM sessions WHERE user_id = %(user_id)s AND expires_at <= %(now)s", parameters)
+            statement = """
+                INSERT INTO sessions (token_hash, user_id, expires_at)
+                VALUES (%(hash)s, %(user_id)s, %(expires_at)s)"""
+            connection.change(statement, parameters)
+
+        self._database.transact(work)
 
     def find(self, token_hash: bytes, *, now: datetime) -> Session | None:
         """The session, or None when there is none that lasts beyond `now`."""
@@ -42,12 +48,14 @@ class SessionRepository:
             SELECT username, expires_at FROM sessions JOIN users ON users.id = user_id
             WHERE token_hash = %(hash)s AND expires_at > %(now)s"""
         rows = self._database.read(statement, {"hash": token_hash, "now": now})
-        return Session(rows[0][0], rows[0][1].astimezone(UTC)) if rows else None
+        return Session(rows[0][0], rows[0][1].replace(tzinfo=UTC)) if rows else None
 
     def delete(self, token_hash: bytes) -> OutboxRow | None:
         """Ends the session and records its key in the outbox, in one transaction. None when there is no session."""
-        statement = """
-            WITH ended AS (DELETE FROM sessions WHERE token_hash = %(hash)s RETURNING token_hash)
-            INSERT INTO cache_invalidations (key) SELECT %(key)s::text FROM ended RETURNING id, key"""
-        rows = self._database.write(statement, {"hash": token_hash, "key": session_key(token_hash)})
-        return OutboxRow(*rows[0]) if rows else None
+
+        def work(connection: Connection) -> OutboxRow | None:
+            if not connection.change("DELETE FROM sessions WHERE token_hash = %(hash)s", {"hash": token_hash}):
+                return None
+            return record(connection, session_key(token_hash))
+
+        return self._database.transact(work)
