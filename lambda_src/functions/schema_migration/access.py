@@ -9,8 +9,11 @@ from storefront.passwords import hash_password
 # The app's rights, table by table: what its repositories do and no more.
 RIGHTS = {
     "products": "SELECT, INSERT, UPDATE, DELETE",
-    "users": "SELECT",
+    "users": "SELECT, INSERT (username, password_hash, role), UPDATE (password_hash)",
     "sessions": "SELECT, INSERT, DELETE",
+    "inventory": "SELECT, INSERT, UPDATE (available)",
+    "purchases": "SELECT, INSERT",
+    "flags": "SELECT, UPDATE (enabled, rollout_percent)",
     "cache_invalidations": "SELECT, INSERT (key), UPDATE (delivered_at), DELETE",
     "replayed_servers": "SELECT, INSERT (replication_id)",
 }
@@ -41,8 +44,9 @@ def ensure_app_role(connection: Connection[TupleRow], role: str, password: str |
 
 def ensure_operator(connection: Connection[TupleRow], operator: Login) -> None:
     """Creates the first operator's user if it does not exist; an existing one keeps the password it has."""
-    if not connection.execute("SELECT FROM users WHERE username = %s", [operator.username]).rowcount:
+    made_operator = "UPDATE users SET role = 'operator' WHERE username = %s"
+    if not connection.execute(made_operator, [operator.username]).rowcount:
         connection.execute(
-            "INSERT INTO users (username, password_hash) VALUES (%s, %s)",
+            "INSERT INTO users (username, password_hash, role) VALUES (%s, %s, 'operator')",
             [operator.username, hash_password(operator.password)],
         )
