@@ -2,8 +2,16 @@
 
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 
 import msgspec
+
+
+class Role(StrEnum):
+    """What a user is: who may do what stands in the table of operations."""
+
+    OPERATOR = "operator"
+    CUSTOMER = "customer"
 
 
 class Product(msgspec.Struct, frozen=True):
@@ -18,5 +26,7 @@ class Product(msgspec.Struct, frozen=True):
 class Session(msgspec.Struct, frozen=True):
     """A user who is logged in until `expires_at`, in UTC."""
 
+    user_id: int
     username: str
+    role: Role
     expires_at: datetime

@@ -27,7 +27,8 @@ def test_login_gives_a_token_that_works_until_logout(client: httpx.Client) -> No
     authorization = {"Authorization": f"bearer {created.json()['token']}"}
     current = client.get("/sessions/current", headers=authorization)
     assert current.status_code == 200
-    assert current.json() == {"username": "operator", "expires_at": created.json()["expires_at"]}
+    expires_at = created.json()["expires_at"]
+    assert current.json() == {"username": "operator", "role": "operator", "expires_at": expires_at}
     assert client.delete("/sessions/current", headers=authorization).status_code == 204
     assert client.get("/sessions/current", headers=authorization).status_code == 401
     assert client.delete("/sessions/current", headers=authorization).status_code == 401

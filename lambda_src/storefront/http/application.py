@@ -1,23 +1,22 @@
 """The WSGI application of a table of operations."""
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import falcon
 
-from storefront.http.bodies import read_body
-from storefront.http.etags import if_match, if_none_match
-from storefront.http.operations import MAX_ID, Call, Operation, Reply, Services
-from storefront.http.problems import MEDIA_TYPE, NO_SUCH_PRODUCT, install
-from storefront.http.schemas import Problem, decoder, encode
-from storefront.services.errors import NotLoggedInError
+from storefront.http.codec import decoder, encode
+from storefront.http.etags import content_tag, has_already
+from storefront.http.operations import Operation, Reply, Services
+from storefront.http.problems import MEDIA_TYPE, install
+from storefront.http.requests import read_call
+from storefront.http.schemas.service import Problem
 
 FalconApp = falcon.App[falcon.Request, falcon.Response]
-_ID = re.compile(r"[1-9][0-9]{0,18}")
 _IRREGULAR = {"etag": "ETag", "www-authenticate": "WWW-Authenticate"}
 
 
@@ -52,32 +51,13 @@ def _with_usual_header_names(app: FalconApp) -> WSGIApplication:
 def _responder(row: Operation, services: Services) -> Callable[..., None]:
     body_decoder = decoder(row.body) if row.body else None
 
-    def respond(request: falcon.Request, response: falcon.Response, product_id: str = "") -> None:
-        token = _token(request, services) if row.authenticated else ""
-        call = Call(
-            product_id=_parse_id(product_id) if row.has_id else 0,
-            body=read_body(request, body_decoder) if body_decoder else None,
-            token=token,
-            if_match=if_match(request),
-            if_none_match=if_none_match(request),
-        )
-        _send(response, row.handler(services, call))
+    def respond(request: falcon.Request, response: falcon.Response, **path: str) -> None:
+        reply = row.handler(services, read_call(row, services, request, body_decoder, path))
+        _send(response, reply)
+        if row.conditional and reply.status is HTTPStatus.OK:
+            _send_only_news(request, response)
 
     return respond
-
-
-def _token(request: falcon.Request, services: Services) -> str:
-    scheme, _, token = (request.auth or "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise NotLoggedInError
-    services.sessions.current(token)
-    return token
-
-
-def _parse_id(text: str) -> int:
-    if not _ID.fullmatch(text) or int(text) > MAX_ID:
-        raise falcon.HTTPNotFound(description=NO_SUCH_PRODUCT)
-    return int(text)
 
 
 def _send(response: falcon.Response, reply: Reply) -> None:
@@ -87,3 +67,10 @@ def _send(response: falcon.Response, reply: Reply) -> None:
         response.data = encode(reply.body)
     if isinstance(reply.body, Problem):
         response.content_type = MEDIA_TYPE
+
+
+def _send_only_news(request: falcon.Request, response: falcon.Response) -> None:
+    tag = response.get_header("ETag") or content_tag(response.data or b"")
+    response.set_header("ETag", tag)
+    if has_already(request, tag):
+        response.status, response.data = falcon.HTTP_304, None

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
+from storefront.http.codec import schema_hook
 from storefront.http.operations import MAX_ID, Operation
 from storefront.http.problems import MEDIA_TYPE
-from storefront.http.schemas import OpenApiDocument, Problem, schema_hook
+from storefront.http.schemas.service import OpenApiDocument, Problem
 
 _HEADERS = {
     "ETag": "The version of the product, for If-Match and If-None-Match.",
@@ -45,9 +46,12 @@ def _operation(row: Operation) -> dict[str, Any]:
         described["parameters"] = parameters
     if row.body:
         described["requestBody"] = {"required": True, "content": _content("application/json", row.body)}
-    if row.authenticated:
+    if row.allowed:
         described["security"] = [{"session": []}]
+        described["x-allowed-roles"] = list(row.allowed)
     described["responses"] = {str(status.value): _reply(row, status) for status in row.replies}
+    if row.conditional:
+        described["responses"]["304"] = _reply(row, HTTPStatus.NOT_MODIFIED)
     described["responses"] |= {str(status.value): _problem(status) for status in row.all_problems()}
     return described
 
@@ -57,15 +61,19 @@ def _parameters(row: Operation) -> list[dict[str, Any]]:
     if row.has_id:
         integer = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
         parameters.append({"name": "product_id", "in": "path", "required": True, "schema": integer})
-    if row.precondition:
-        parameters.append({"name": row.precondition, "in": "header", "schema": {"type": "string"}})
+    if row.query:
+        schema = msgspec.json.schema_components([row.query])[1][row.query.__name__]
+        for name, described in schema["properties"].items():
+            parameters.append({"name": name, "in": "query", "schema": described})
+    conditions = [("If-Match", row.if_match), ("If-None-Match", row.conditional)]
+    parameters += [{"name": name, "in": "header", "schema": {"type": "string"}} for name, read in conditions if read]
     return parameters
 
 
 def _reply(row: Operation, status: HTTPStatus) -> dict[str, Any]:
     headers = {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in row.headers}
     reply: dict[str, Any] = {"description": status.phrase, "headers": headers}
-    if kind := row.replies[status]:
+    if kind := row.replies.get(status):
         reply["content"] = _content("application/json", kind)
     return reply
 

@@ -7,11 +7,16 @@ from typing import Any
 
 import msgspec
 
+from storefront.entities import Role, Session
 from storefront.services.products import ProductService
 from storefront.services.sessions import SessionService
 
 MAX_ID = 2**63 - 1
-"""PostgreSQL's bigint."""
+"""The largest bigint of both databases."""
+
+ANYONE: tuple[Role, ...] = ()
+LOGGED_IN = tuple(Role)
+OPERATORS = (Role.OPERATOR,)
 
 _BODY_PROBLEMS = {
     HTTPStatus.BAD_REQUEST,
@@ -40,15 +45,23 @@ class Services:
 class Call:
     """A request, checked as far as its operation's row says.
 
-    `body` is of the row's type, `token` that of a current session when the row asks for one. `if_match` are the
-    versions that the client accepts, None any; `if_none_match` those that it has, None any.
+    `body` and `query` are of the row's types; `session` is the current one of `token`, when the row is not for anyone.
+    `if_match` are the versions that the client accepts, None any.
     """
 
     product_id: int = 0
     body: Any = None
+    query: Any = None
     token: str = ""
+    current: Session | None = None
     if_match: list[int] | None = None
-    if_none_match: list[int] | None = field(default_factory=list)
+
+    @property
+    def session(self) -> Session:
+        """Who asks. LookupError in an operation that is for anyone."""
+        if self.current is None:
+            raise LookupError("this operation is for anyone: nobody needs to be logged in")
+        return self.current
 
 
 @dataclass(frozen=True)
@@ -62,11 +75,12 @@ class Reply:
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One row: what is asked, who answers, and what the answers look like.
+    """One row: who may ask what, who answers, and what the answers look like.
 
-    `replies` are the bodies of the answers that are no errors, None for an empty one, and `headers` what those
-    answers may carry. `problems` are errors; those that follow from other columns (a body, a bearer token, an id in
-    the path) need not be named.
+    `allowed` are the roles that may ask, none: anyone, logged in or not. `query` describes the query string and `body`
+    the request's body. `replies` are the bodies of the answers that are no errors, None for an empty one, and `headers`
+    what those answers may carry; a GET that answers with an ETag answers 304 to whoever has that already. `problems`
+    are errors; those that follow from other columns need not be named.
     """
 
     method: str
@@ -75,9 +89,10 @@ class Operation:
     handler: Callable[[Services, Call], Reply]
     replies: Mapping[HTTPStatus, type[msgspec.Struct] | None]
     headers: tuple[str, ...] = ()
+    query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
-    authenticated: bool = False
-    precondition: str | None = None
+    allowed: tuple[Role, ...] = ANYONE
+    if_match: bool = False
     problems: tuple[HTTPStatus, ...] = ()
 
     @property
@@ -85,13 +100,24 @@ class Operation:
         """Whether the path names a product."""
         return "{product_id}" in self.path
 
+    @property
+    def conditional(self) -> bool:
+        """Whether the client may say by If-None-Match what it has already."""
+        return self.method == "GET" and "ETag" in self.headers
+
     def all_problems(self) -> list[HTTPStatus]:
         """Every error that this operation may answer with, apart from 500, and 503 where no database is asked."""
         implied = set(self.problems)
-        if self.authenticated:
+        if self.allowed:
             implied |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE}
+        if self.allowed and self.allowed != LOGGED_IN:
+            implied |= {HTTPStatus.FORBIDDEN}
         if self.has_id:
             implied |= {HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE}
+        if self.if_match:
+            implied |= {HTTPStatus.PRECONDITION_FAILED}
+        if self.query:
+            implied |= {HTTPStatus.UNPROCESSABLE_ENTITY}
         if self.body:
             implied |= _BODY_PROBLEMS
         return sorted(implied)

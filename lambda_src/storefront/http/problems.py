@@ -9,8 +9,10 @@ from msgspec import UNSET
 
 from cache_aside import LoadUnavailableError, OverloadedError
 from storefront.database import DatabaseUnavailableError
-from storefront.http.schemas import Problem, encode
+from storefront.http.codec import encode
+from storefront.http.schemas.service import Problem
 from storefront.services.errors import (
+    NotAllowedError,
     NotLoggedInError,
     ProductNotFoundError,
     VersionMismatchError,
@@ -38,6 +40,8 @@ def answer(error: Exception) -> falcon.HTTPError:
             return falcon.HTTPUnauthorized(
                 description="A bearer token of a current session is needed.", headers=_CHALLENGE
             )
+        case NotAllowedError():
+            return falcon.HTTPForbidden(description=f"Only for: {', '.join(error.roles)}.")
         case OverloadedError():
             logger.warning("overloaded: %s", error)
             return falcon.HTTPServiceUnavailable(

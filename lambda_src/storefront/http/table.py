@@ -3,20 +3,12 @@
 from functools import cache
 from http import HTTPStatus
 
-from storefront.http import handlers
+from storefront.http.handlers import health, products, sessions
 from storefront.http.openapi import document
-from storefront.http.operations import Call, Operation, Reply, Services
-from storefront.http.schemas import (
-    Credentials,
-    CurrentSession,
-    Liveness,
-    LogoutPending,
-    OpenApiDocument,
-    ProductInput,
-    ProductOutput,
-    Readiness,
-    SessionCreated,
-)
+from storefront.http.operations import LOGGED_IN, OPERATORS, Call, Operation, Reply, Services
+from storefront.http.schemas.products import ProductInput, ProductOutput
+from storefront.http.schemas.service import Liveness, OpenApiDocument, Readiness
+from storefront.http.schemas.sessions import Credentials, CurrentSession, RevocationPending, SessionCreated
 
 OK, CREATED, NO_CONTENT = HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT
 
@@ -36,7 +28,7 @@ OPERATIONS = (
         method="POST",
         path="/sessions",
         summary="Log in",
-        handler=handlers.log_in,
+        handler=sessions.log_in,
         body=Credentials,
         replies={CREATED: SessionCreated},
         problems=(HTTPStatus.UNAUTHORIZED,),
@@ -45,25 +37,25 @@ OPERATIONS = (
         method="GET",
         path="/sessions/current",
         summary="Who is logged in",
-        handler=handlers.current_session,
-        authenticated=True,
+        handler=sessions.current_session,
+        allowed=LOGGED_IN,
         replies={OK: CurrentSession},
     ),
     Operation(
         method="DELETE",
         path="/sessions/current",
         summary="Log out",
-        handler=handlers.log_out,
-        authenticated=True,
-        replies={NO_CONTENT: None, HTTPStatus.ACCEPTED: LogoutPending},
+        handler=sessions.log_out,
+        allowed=LOGGED_IN,
+        replies={NO_CONTENT: None, HTTPStatus.ACCEPTED: RevocationPending},
         headers=("X-Invalidation",),
     ),
     Operation(
         method="POST",
         path="/products",
         summary="Create a product",
-        handler=handlers.create_product,
-        authenticated=True,
+        handler=products.create_product,
+        allowed=OPERATORS,
         body=ProductInput,
         replies={CREATED: ProductOutput},
         headers=("Location", "ETag", "X-Invalidation"),
@@ -72,46 +64,43 @@ OPERATIONS = (
         method="GET",
         path="/products/{product_id}",
         summary="Get a product, through the cache",
-        handler=handlers.get_product,
-        precondition="If-None-Match",
-        replies={OK: ProductOutput, HTTPStatus.NOT_MODIFIED: None},
+        handler=products.get_product,
+        replies={OK: ProductOutput},
         headers=("ETag", "X-Cache"),
     ),
     Operation(
         method="PUT",
         path="/products/{product_id}",
         summary="Replace a product",
-        handler=handlers.replace_product,
-        authenticated=True,
-        precondition="If-Match",
+        handler=products.replace_product,
+        allowed=OPERATORS,
+        if_match=True,
         body=ProductInput,
         replies={OK: ProductOutput},
         headers=("ETag", "X-Invalidation"),
-        problems=(HTTPStatus.PRECONDITION_FAILED,),
     ),
     Operation(
         method="DELETE",
         path="/products/{product_id}",
         summary="Delete a product",
-        handler=handlers.delete_product,
-        authenticated=True,
-        precondition="If-Match",
+        handler=products.delete_product,
+        allowed=OPERATORS,
+        if_match=True,
         replies={NO_CONTENT: None},
         headers=("X-Invalidation",),
-        problems=(HTTPStatus.PRECONDITION_FAILED,),
     ),
     Operation(
         method="GET",
         path="/health/live",
         summary="Whether the process serves",
-        handler=handlers.live,
+        handler=health.live,
         replies={OK: Liveness},
     ),
     Operation(
         method="GET",
         path="/health/ready",
         summary="Whether the process can do its work",
-        handler=handlers.ready,
+        handler=health.ready,
         replies={OK: Readiness},
         problems=(HTTPStatus.SERVICE_UNAVAILABLE,),
     ),

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from cache_aside import OutboxRow
 from storefront.database import Connection, Database
-from storefront.entities import Session
+from storefront.entities import Role, Session
 from storefront.policies import session_key
 from storefront.repositories.outbox import record
 
@@ -15,6 +15,7 @@ class Account(NamedTuple):
 
     id: int
     password_hash: str
+    role: Role
 
 
 class SessionRepository:
@@ -25,9 +26,9 @@ class SessionRepository:
 
     def find_account(self, username: str) -> Account | None:
         """The user of that name, or None."""
-        statement = "SELECT id, password_hash FROM users WHERE username = %(username)s"
+        statement = "SELECT id, password_hash, role FROM users WHERE username = %(username)s"
         rows = self._database.read(statement, {"username": username})
-        return Account(*rows[0]) if rows else None
+        return Account(rows[0][0], rows[0][1], Role(rows[0][2])) if rows else None
 
     def insert(self, token_hash: bytes, user_id: int, expires_at: datetime, *, now: datetime) -> None:
         """A new session; the user's expired ones go at the same time, so that they do not pile up."""
@@ -45,10 +46,10 @@ class SessionRepository:
     def find(self, token_hash: bytes, *, now: datetime) -> Session | None:
         """The session, or None when there is none that lasts beyond `now`."""
         statement = """
-            SELECT username, expires_at FROM sessions JOIN users ON users.id = user_id
+            SELECT user_id, username, role, expires_at FROM sessions JOIN users ON users.id = user_id
             WHERE token_hash = %(hash)s AND expires_at > %(now)s"""
         rows = self._database.read(statement, {"hash": token_hash, "now": now})
-        return Session(rows[0][0], rows[0][1].replace(tzinfo=UTC)) if rows else None
+        return next((Session(user, name, Role(role), at.replace(tzinfo=UTC)) for user, name, role, at in rows), None)
 
     def delete(self, token_hash: bytes) -> OutboxRow | None:
         """Ends the session and records its key in the outbox, in one transaction. None when there is no session."""

@@ -1,5 +1,7 @@
 """Why a service did not do what it was asked to."""
 
+from collections.abc import Sequence
+
 
 class ProductNotFoundError(Exception):
     """There is no such product."""
@@ -15,3 +17,11 @@ class WrongCredentialsError(Exception):
 
 class NotLoggedInError(Exception):
     """The token is not that of a session, or the session has ended."""
+
+
+class NotAllowedError(Exception):
+    """The session's user has none of the `roles` that may do this."""
+
+    def __init__(self, roles: Sequence[str]) -> None:
+        super().__init__()
+        self.roles = roles

@@ -44,7 +44,7 @@ class SessionService:
             raise WrongCredentialsError
         token, now = secrets.token_urlsafe(32), self._clock().replace(microsecond=0)
         self._repository.insert(_hash(token), account.id, now + LIFETIME, now=now)
-        return token, Session(username, now + LIFETIME)
+        return token, Session(account.id, username, account.role, now + LIFETIME)
 
     def current(self, token: str) -> Session:
         """The session of this token. NotLoggedInError; DatabaseUnavailableError, OverloadedError."""

@@ -1,0 +1,48 @@
+"""JSON in and out; numbers stay exact."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+MAX_PRICE = Decimal("99999999.99")
+_CENT = Decimal("0.01")
+
+
+class Price(Decimal):
+    """An exact amount from 0 to 99999999.99, in whole hundredths."""
+
+
+encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def decoder(body_type: type[Any]) -> "msgspec.json.Decoder[Any]":
+    """Decodes a request body."""
+    return msgspec.json.Decoder(body_type, dec_hook=_decode_hook, float_hook=_exact)
+
+
+def schema_hook(custom: type[Any]) -> dict[str, Any]:
+    """The JSON schema of the types that msgspec does not know."""
+    if custom is Price:
+        return {"type": "number", "minimum": 0, "maximum": float(MAX_PRICE), "multipleOf": float(_CENT)}
+    raise NotImplementedError(custom)
+
+
+def _exact(number: str) -> Decimal:
+    try:
+        return Decimal(number)
+    except InvalidOperation:
+        raise ValueError("Expected a `number` within bounds") from None
+
+
+def _decode_hook(expected: type[Any], value: object) -> object:
+    if expected is not Price:
+        raise NotImplementedError(expected)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise ValueError("Expected `number`")  # noqa: TRY004 - what msgspec turns into a ValidationError with the path
+    if not 0 <= value <= MAX_PRICE:
+        raise ValueError(f"Expected `number` from 0 to {MAX_PRICE}")
+    price = Decimal(value).quantize(_CENT) + 0  # never -0.00
+    if price != value:
+        raise ValueError("Expected `number` with at most two decimals")
+    return Price(price)

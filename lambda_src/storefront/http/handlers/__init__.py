@@ -1,0 +1,1 @@
+"""One function an operation: calls a service and words its answer."""

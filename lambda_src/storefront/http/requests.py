@@ -1,0 +1,58 @@
+"""Reading a request as its operation's row says."""
+
+import re
+from typing import Any
+
+import falcon
+import msgspec
+
+from storefront.entities import Role, Session
+from storefront.http.bodies import read_body
+from storefront.http.etags import if_match
+from storefront.http.operations import MAX_ID, Call, Operation, Services
+from storefront.http.problems import NO_SUCH_PRODUCT
+from storefront.services.errors import NotAllowedError, NotLoggedInError
+
+_ID = re.compile(r"[1-9][0-9]{0,18}")
+
+
+def read_call(
+    row: Operation, services: Services, request: falcon.Request, decoder: "msgspec.json.Decoder[Any] | None", path: Any
+) -> Call:
+    """The call that a request makes; NotLoggedInError, NotAllowedError or the falcon.HTTPError that says what is wrong.
+
+    Who asks is settled before anything they sent is read.
+    """
+    token, session = _session(request, services, row.allowed) if row.allowed else ("", None)
+    return Call(
+        product_id=_parse_id(path["product_id"]) if row.has_id else 0,
+        query=_query(request, row.query) if row.query else None,
+        body=read_body(request, decoder) if decoder else None,
+        token=token,
+        current=session,
+        if_match=if_match(request) if row.if_match else None,
+    )
+
+
+def _session(request: falcon.Request, services: Services, allowed: tuple[Role, ...]) -> tuple[str, Session]:
+    scheme, _, token = (request.auth or "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise NotLoggedInError
+    session = services.sessions.current(token)
+    if session.role not in allowed:
+        raise NotAllowedError(allowed)
+    return token, session
+
+
+def _parse_id(text: str) -> int:
+    if not _ID.fullmatch(text) or int(text) > MAX_ID:
+        raise falcon.HTTPNotFound(description=NO_SUCH_PRODUCT)
+    return int(text)
+
+
+def _query(request: falcon.Request, query: type[msgspec.Struct]) -> Any:
+    given = {name: values[-1] if isinstance(values, list) else values for name, values in request.params.items()}
+    try:
+        return msgspec.convert(given, query, strict=False)
+    except msgspec.ValidationError as error:
+        raise falcon.HTTPUnprocessableEntity(description=f"The query: {error}") from None
