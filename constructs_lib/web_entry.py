@@ -81,6 +81,11 @@ class WebEntry(Construct):
             ssl_policy=elbv2.SslPolicy.TLS13_12_RES_PQ if certificate else None,
             open=False,
         )
+        # Nobody needs to know what kind of load balancer answers; the L2 has no prop for it.
+        resource = cast(elbv2.CfnListener, listener.node.default_child)
+        resource.listener_attributes = [
+            elbv2.CfnListener.ListenerAttributeProperty(key="routing.http.response.server.enabled", value="false")
+        ]
         listener.add_targets("App", targets=[target])
         self.url = f"{'https' if certificate else 'http'}://{host}"
 

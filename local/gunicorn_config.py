@@ -5,6 +5,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import gunicorn.http.wsgi  # type: ignore[import-untyped]
+
+# As the load balancer in AWS is told, too: what serves is nobody's business.
+gunicorn.http.wsgi.SERVER = "storefront"
+
 _RUN = Path(os.environ["LOCAL_RUN"])
 _RELAY_PERIOD_SECONDS = 1
 # What the app tells a client whose logout the relay has to finish.

@@ -58,6 +58,11 @@ def test_load_balancer_refuses_odd_requests_and_keeps_access_logs(stage: Stage) 
     assert found["deletion_protection.enabled"] == {"dev": "false", "prod": "true"}[stage.name]
 
 
+def test_load_balancer_does_not_say_what_it_is(stage: Stage) -> None:
+    found = stage.properties(LISTENER)["ListenerAttributes"]
+    assert found == [{"Key": "routing.http.response.server.enabled", "Value": "false"}]
+
+
 def test_functions_run_the_newest_python_on_arm_with_json_logs_and_tracing(stage: Stage) -> None:
     for prefix in ("ServiceFunction", "SchemaMigrationFunction", "InvalidationRelayFunction"):
         function = stage.properties(FUNCTION, prefix)

@@ -52,6 +52,24 @@ def test_unexpected_error_is_logged_and_tells_the_client_nothing(
     assert "a secret detail" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "path", ["/products/1", "/products/987654321", "/nowhere", "/sessions/current", "/health/live"]
+)
+def test_every_answer_tells_browsers_and_caches_to_be_careful(client: httpx.Client, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["Cache-Control"] == "no-cache"
+    assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_https_is_asked_for_over_https_only(client: httpx.Client) -> None:
+    secure = client.get("https://storefront/health/live")
+    assert secure.headers["Strict-Transport-Security"] == "max-age=63072000; includeSubDomains"
+    assert "Strict-Transport-Security" not in client.get("http://storefront/health/live").headers
+
+
 def test_headers_are_spelled_as_they_are_documented(client: httpx.Client) -> None:
     names = [name.decode() for name, _ in client.get("/products/1").headers.raw]
     assert {"Content-Length", "Content-Type", "ETag", "X-Cache"} <= set(names)

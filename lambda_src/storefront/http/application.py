@@ -1,23 +1,22 @@
 """The WSGI application of a table of operations."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from types import SimpleNamespace
-from typing import Any
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.types import WSGIApplication
 
 import falcon
 
 from storefront.http.codec import decoder, encode
 from storefront.http.etags import content_tag, has_already
+from storefront.http.headers import with_usual_headers
 from storefront.http.operations import Operation, Reply, Services
 from storefront.http.problems import MEDIA_TYPE, install
 from storefront.http.requests import read_call
 from storefront.http.schemas.service import Problem
 
 FalconApp = falcon.App[falcon.Request, falcon.Response]
-_IRREGULAR = {"etag": "ETag", "www-authenticate": "WWW-Authenticate"}
 
 
 def build(operations: Sequence[Operation], services: Services) -> WSGIApplication:
@@ -31,21 +30,7 @@ def build(operations: Sequence[Operation], services: Services) -> WSGIApplicatio
             responders["on_head"] = responders["on_get"]
         app.add_route(path, SimpleNamespace(**responders))
     install(app)
-    return _with_usual_header_names(app)
-
-
-def _with_usual_header_names(app: FalconApp) -> WSGIApplication:
-    """falcon sends names in lower case, as HTTP allows; people and scripts look for X-Cache as it is documented."""
-
-    def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            return start_response(
-                status, [(_IRREGULAR.get(name, name.title()), value) for name, value in headers], *rest
-            )
-
-        return app(environ, start)
-
-    return call
+    return with_usual_headers(app)
 
 
 def _responder(row: Operation, services: Services) -> Callable[..., None]:

@@ -1,0 +1,37 @@
+"""The headers of every answer, whoever made it."""
+
+from collections.abc import Iterable
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+# What OWASP's REST Security Cheat Sheet asks of an API: nothing is sniffed, framed, run or told to another site.
+_SECURITY = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+# Two years, what browsers' preload lists ask for at least being one. Browsers ignore it without TLS (RFC 6797, 8.1).
+_HSTS = ("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+# Only this project's cache knows when a value is obsolete: every other one has to ask before it answers.
+_CACHING = ("Cache-Control", "no-cache")
+_IRREGULAR = {"etag": "ETag", "www-authenticate": "WWW-Authenticate"}
+
+
+def with_usual_headers(app: WSGIApplication) -> WSGIApplication:
+    """Adds what every answer carries, unless the answer itself says otherwise.
+
+    falcon sends names in lower case, as HTTP allows; people and scripts look for X-Cache as it is documented.
+    """
+
+    def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            own = {_IRREGULAR.get(name, name.title()): value for name, value in headers}
+            usual = dict([_CACHING, *_SECURITY.items()])
+            if environ["wsgi.url_scheme"] == "https":
+                usual |= dict([_HSTS])
+            return start_response(status, list((usual | own).items()), *rest)
+
+        return app(environ, start)
+
+    return call
