@@ -104,7 +104,7 @@ class Codec(Generic[T]):
             now_ms = now * 1000
             claimed = now_ms < claimed_ms
             if now_ms >= expires_ms:
-                stale_ok = now_ms < expires_ms + self._stale_ms
+                stale_ok = kind == self._value and now_ms < expires_ms + self._stale_ms
                 return Entry(State.EXPIRED, raw, value, expires_ms, claimed, stale_ok=stale_ok)
             due = not claimed and now_ms - load_ms * self._beta * math.log(1 - draw()) >= expires_ms
             return Entry(State.FRESH, raw, value, expires_ms, claimed, due)

@@ -139,7 +139,7 @@ class Fill(Generic[T]):
             if len(envelope) > self._policy.max_bytes:
                 self._note(Event.TOO_LARGE)
                 envelope = None
-        return fill(self._policy, key, mine, envelope, lifetime)
+        return fill(key, mine, envelope, lifetime + self._policy.stale_seconds(value))
 
     def _load(self, keys: tuple[str, ...], *, limited: bool = False) -> Steps[Any]:
         started = self._here.monotonic()

@@ -88,6 +88,10 @@ class Policy(Generic[T]):
             ttl = self.ttl_seconds(value) if callable(self.ttl_seconds) else self.ttl_seconds
         return ttl * (1 - self.jitter * random.random())  # noqa: S311 - spreads load, guards nothing
 
+    def stale_seconds(self, value: T | None) -> float:
+        """How long past its lifetime this value is kept as a stand-in. That there is none is not worth keeping."""
+        return 0.0 if value is None else self.stale_if_error_seconds
+
     def _validate(self) -> None:
         positive = ["load_timeout_seconds", "max_bytes"]
         positive += ["ttl_seconds"] if not callable(self.ttl_seconds) else []

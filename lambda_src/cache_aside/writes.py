@@ -37,12 +37,11 @@ def bid(policy: Policy[T], key: str, entry: Entry[T], now: float) -> Bid[T] | No
     return Bid(token, entry, exchange(key, entry.raw, token, policy.lease_ms + max(0, _rest_ms(policy, entry, now))))
 
 
-def fill(policy: Policy[T], key: str, mine: Bid[T], envelope: bytes | None, lifetime_seconds: float) -> Op:
-    """Put the envelope in the bid's place. None: take the bid away; the reply still tells whether it was there."""
+def fill(key: str, mine: Bid[T], envelope: bytes | None, kept_seconds: float) -> Op:
+    """Put the envelope in the bid's place, for so long; None takes the bid away. The reply tells if it was there."""
     if envelope is None:
         return release(key, mine.token)
-    ttl_ms = max(1, round((lifetime_seconds + policy.stale_if_error_seconds) * 1000))
-    return exchange(key, mine.token, envelope, ttl_ms)
+    return exchange(key, mine.token, envelope, max(1, round(kept_seconds * 1000)))
 
 
 def undo(policy: Policy[T], key: str, mine: Bid[T], now: float) -> Op:
@@ -55,4 +54,4 @@ def undo(policy: Policy[T], key: str, mine: Bid[T], now: float) -> Op:
 
 def _rest_ms(policy: Policy[T], entry: Entry[T], now: float) -> int:
     """How long a value may stay in the cache, its time as a stand-in included."""
-    return round(entry.expires_ms + (policy.stale_if_error_seconds - now) * 1000)
+    return round(entry.expires_ms + (policy.stale_seconds(entry.value) - now) * 1000)

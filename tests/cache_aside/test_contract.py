@@ -92,6 +92,12 @@ def test_absence_is_cached_when_the_policy_says_so(bench: Bench) -> None:
     assert bench.cache.get_or_load(KEY, never, policy=rules) == Result(None, Served.HIT)
 
 
+def test_absence_is_not_kept_past_its_time_to_stand_in_for_a_failed_load(bench: Bench) -> None:
+    rules = policy(negative_ttl_seconds=5, stale_if_error_seconds=3600)
+    bench.cache.get_or_load(KEY, lambda: None, policy=rules)
+    assert 0 < bench.command("PTTL", KEY) <= 5000
+
+
 def test_too_large_value_is_returned_but_not_cached(bench: Bench) -> None:
     rules = policy(max_bytes=10)
     assert bench.cache.get_or_load(KEY, chair, policy=rules) == Result(CHAIR, Served.MISS)

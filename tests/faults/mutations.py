@@ -9,8 +9,8 @@ from cache_aside.commands import Op
 from cache_aside.results import Result, Served
 
 
-def _fill_without_lease_check(policy: Any, key: str, mine: Any, content: bytes | None, lifetime_seconds: float) -> Op:
-    return ("SET", key, content or b"", "PX", max(1, round(lifetime_seconds * 1000)))
+def _fill_without_lease_check(key: str, mine: Any, content: bytes | None, kept_seconds: float) -> Op:
+    return ("SET", key, content or b"", "PX", max(1, round(kept_seconds * 1000)))
 
 
 def _accept_always(self: Any, key: str, value: Any, served: Served) -> None:
@@ -60,7 +60,7 @@ def no_outbox() -> None:
 MUTATIONS: dict[str, tuple[str, Callable[[], None]]] = {
     "no_lease_check": ("calm", no_lease_check),
     "delete_before_commit": ("calm", delete_before_commit),
-    "joiners_accept_unaccepted_fills": ("calm", joiners_accept_unaccepted_fills),
+    "joiners_accept_unaccepted_fills": ("interleavings", joiners_accept_unaccepted_fills),
     "leases_are_alike": ("calm", leases_are_alike),
     "joiners_accept_what_was_on_its_way": ("interleavings", joiners_accept_what_was_on_its_way),
     "no_outbox": ("cuts", no_outbox),

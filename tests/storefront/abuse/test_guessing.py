@@ -66,7 +66,7 @@ def test_login_never_adopts_a_token_that_the_client_brought(client: httpx.Client
 
 @pytest.fixture
 def small_cache(cache: redis.Redis) -> Iterator[int]:
-    """An eighth of a mebibyte more than it has now is all that the cache may use, evicting as the deployed parameter group says."""
+    """An eighth of a mebibyte more than it has now is all that it may use; it evicts as deployed."""
     limit = int(cache.info("memory")["used_memory"]) + 128 * 1024
     cache.config_set("maxmemory-policy", "allkeys-lru")
     cache.config_set("maxmemory", limit)
