@@ -194,6 +194,11 @@ class StageConfig(Settings):
     web: WebConfig
 
     @property
+    def database_identifier(self) -> str:
+        """The database instance's name, which RDS also derives the names of its log groups from."""
+        return f"cache-aside-{self.stage}"
+
+    @property
     def https(self) -> bool:
         """Whether the load balancer has a certificate to serve with."""
         return self.certificate_arn is not None or self.domain_name is not None

@@ -84,7 +84,7 @@ class DataStack(cdk.Stack):
             vpc_subnets=network.network.data_subnets,
             security_group=network.security_groups.database,
             engine=DATABASE_ENGINES[settings.engine],
-            instance_identifier=f"cache-aside-{config.stage}",
+            instance_identifier=config.database_identifier,
             instance_type=settings.instance_type,
             database_name=DATABASE_NAME,
             encryption_key=self.database_key,
