@@ -128,6 +128,7 @@ MUTANTS = (
         PARAMETERS,
         parameters={"rds.force_ssl": "0"},
     ),
+    _with_mysql("MySQL has its default parameters", "DATABASE_WITHOUT_TLS", DATABASE, db_parameter_group_name=None),
     _with_mysql("MySQL accepts plain text", "DATABASE_WITHOUT_TLS", PARAMETERS, parameters={"rds.force_ssl": "1"}),
     _with_mysql(
         "MySQL keeps its audit log",
