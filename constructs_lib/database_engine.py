@@ -30,6 +30,7 @@ class DatabaseEngine:
     classes_without_insights: frozenset[str] = frozenset()
 
 
+# The major version only: RDS upgrades minor ones.
 POSTGRES_18: Final = DatabaseEngine(
     name="postgres",
     version=rds.DatabaseInstanceEngine.postgres(version=rds.PostgresEngineVersion.VER_18),
