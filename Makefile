@@ -14,7 +14,7 @@ READY := .venv/ready node_modules/.package-lock.json
 CODE  := app.py stacks constructs_lib lambda_src local audit docs tools tests benchmarks
 AUDIT := $(READY) .venv-audit/ready
 
-.PHONY: help up test check lint types contracts unit snapshot docs mutants soak history bench-cache audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
+.PHONY: help up test check lint types contracts unit snapshot docs mutants soak history bench-cache bench-web audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -72,8 +72,11 @@ URL ?= http://localhost:$(PORT)
 history: $(READY) ## write and read products of a running `make up` for a minute and check what was read (KILL_EVERY=5: kill its cache)
 	python -m tests.faults.storefront_history $(URL) $(if $(KILL_EVERY),--kill-every $(KILL_EVERY))
 
-bench-cache: $(READY) ## beside redis-py, dogpile.cache, cashews and aiocache: writes docs/benchmarks
-	uv run --no-project --with-requirements benchmarks/requirements-cache.txt python -m benchmarks.cache_libraries
+bench-cache: $(READY) .venv-bench/cache ## beside redis-py, dogpile.cache, cashews and aiocache: writes docs/benchmarks
+	PYTHONPATH=$(PYTHONPATH):$(CURDIR)/.venv-bench/cache python -m benchmarks.cache_libraries
+
+bench-web: $(READY) .venv-bench/web-framework ## Falcon beside Flask and Starlette, under Lambda and over HTTP
+	PYTHONPATH=$(PYTHONPATH):$(CURDIR)/.venv-bench/web-framework python -m benchmarks.web_framework
 
 synth diff: $(READY) ## what CDK would deploy: make synth STAGE=prod SETTINGS="-c certificate_arn=..."
 	npx cdk $@ --all -c stage=$(STAGE) $(SETTINGS)
@@ -90,12 +93,13 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-emit-find-links --custom-compile-command 'make lock'
 lock: $(READY) ## pin every requirement anew, with hashes, from the .in files (UPGRADE=--upgrade for newer releases)
 	$(COMPILE) $(UPGRADE) requirements-dev.in -o requirements-dev.txt
-	for part in requirements lambda_src/storefront/requirements lambda_src/functions/schema_migration/requirements; do \
+	for part in requirements lambda_src/storefront/requirements lambda_src/functions/schema_migration/requirements \
+		benchmarks/requirements-cache benchmarks/requirements-web-framework; do \
 		$(COMPILE) $$part.in -c requirements-dev.txt -o $$part.txt || exit 1; done
 	$(COMPILE) $(UPGRADE) audit/requirements.in -o audit/requirements.txt
 
 clean: ## remove what `make up` and the set-up left: deployment, database, packages
-	rm -rf .local cdk.out node_modules .venv .venv-audit .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .local cdk.out node_modules .venv .venv-audit .venv-bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # pip installs uv, pinned and checked like all else; uv does the rest in seconds.
 .venv/ready: requirements-dev.txt
@@ -115,6 +119,11 @@ clean: ## remove what `make up` and the set-up left: deployment, database, packa
 	@echo "setting up the auditors' programs"
 	@rm -f $@ && uv venv --quiet --allow-existing --python .venv/bin/python .venv-audit
 	@uv pip sync --quiet --require-hashes --python .venv-audit/bin/python audit/requirements.txt
+	@touch $@
+
+# What a benchmark compares, in a folder beside .venv: `uv run --with-requirements` would not check the hashes.
+.venv-bench/%: benchmarks/requirements-%.txt .venv/ready
+	@rm -rf $@ && uv pip install --quiet --no-deps --require-hashes --python .venv/bin/python --target $@ -r $<
 	@touch $@
 
 node_modules/.package-lock.json: package-lock.json .venv/ready

@@ -19,6 +19,8 @@ REQUIREMENTS = (
     "requirements.txt",
     "requirements-dev.txt",
     "audit/requirements.txt",
+    "benchmarks/requirements-cache.txt",
+    "benchmarks/requirements-web-framework.txt",
     "lambda_src/storefront/requirements.txt",
     "lambda_src/functions/schema_migration/requirements.txt",
 )

@@ -1,7 +1,5 @@
 """cache_aside beside the libraries one would use instead, on the same servers in one run: `make bench-cache`.
 
-    uv run --no-project --with-requirements benchmarks/requirements-cache.txt python -m benchmarks.cache_libraries
-
 Rounds are interleaved, so that a busy machine slows every library alike: compare ratios, not microseconds. The table
 goes to docs/benchmarks/cache.md and the plot to docs/benchmarks/cache.svg. QUICK=1 takes a minute and writes nothing.
 """

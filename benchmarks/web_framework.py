@@ -1,6 +1,4 @@
-"""Which web framework costs a cache hit the least? Import time and latency, side by side in one run.
-
-    uv run --no-project --with-requirements benchmarks/requirements-web-framework.txt benchmarks/web_framework.py
+"""Which web framework costs a cache hit the least? Import time and latency, side by side in one run: `make bench-web`.
 
 The candidates answer the same request (web_framework_candidates/) in two places: under Lambda, a load balancer event
 through the framework's adapter, in process; and over HTTP on one kept-alive loopback connection to one worker of the
