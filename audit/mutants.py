@@ -4,8 +4,8 @@ A mutant is made in the constructs, with everything of the register accepted, so
 """
 
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,12 +29,13 @@ ANYWHERE = "0.0.0.0/0"
 
 @dataclass(frozen=True)
 class Mutant:
-    """A mistake: what it is, the rule that must find it, the construct and what is done to it."""
+    """A mistake: what it is, the rule that must find it, the construct, what is done to it, and in which prod stage."""
 
     mistake: str
     rule: str
     construct: str
     change: Callable[[Any], None]
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def apply(self, app: cdk.App) -> None:
         """Make the mistake."""
@@ -68,6 +69,20 @@ MUTANTS = (
     _mutant("the cache speaks plain text", "AwsSolutions-AEC3", CACHE, transit_encryption_enabled=False),
     _mutant("the cache also speaks plain text", "CACHE_WITHOUT_TLS", CACHE, transit_encryption_mode="preferred"),
     _mutant("the cache asks for no token", "CACHE_WITHOUT_CREDENTIALS", CACHE, auth_token=None),
+    Mutant(
+        "a user of the cache may do everything",
+        "CACHE_USER_WITH_EVERY_RIGHT",
+        "Data/CacheUsers/AppUser",
+        lambda user: setattr(user, "access_string", "on ~* +@all"),
+        {"cache.auth": "iam"},
+    ),
+    Mutant(
+        "the cache knows no users",
+        "CACHE_WITHOUT_CREDENTIALS",
+        CACHE,
+        lambda cache: setattr(cache, "user_group_ids", None),
+        {"cache.auth": "iam"},
+    ),
     _mutant("the cache has no second zone", "AwsSolutions-AEC4", CACHE, multi_az_enabled=False),
     _mutant(
         "the cache keeps one snapshot",
@@ -206,8 +221,9 @@ MUTANTS = (
 
 def rules_that_find(number: int) -> frozenset[str]:
     """The rules that find something in one of `MUTANTS`."""
+    mutant = MUTANTS[number]
     with TemporaryDirectory() as directory:
-        audited = synthesize("prod", Path(directory), acknowledged=True, change=MUTANTS[number].apply)
+        audited = synthesize("prod", Path(directory), mutant.settings, acknowledged=True, change=mutant.apply)
     return frozenset(finding.rule for findings in audited.findings.values() for finding in findings)
 
 
