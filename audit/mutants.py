@@ -74,6 +74,20 @@ MUTANTS = (
     _mutant("the cache speaks plain text", "AwsSolutions-AEC3", CACHE, transit_encryption_enabled=False),
     _mutant("the cache also speaks plain text", "CACHE_WITHOUT_TLS", CACHE, transit_encryption_mode="preferred"),
     _mutant("the cache asks for no token", "CACHE_WITHOUT_CREDENTIALS", CACHE, auth_token=None),
+    Mutant(
+        "a user of the cache may do everything",
+        "CACHE_USER_WITH_EVERY_RIGHT",
+        "Data/CacheUsers/AppUser",
+        lambda user: setattr(user, "access_string", "on ~* +@all"),
+        {"cache.auth": "iam"},
+    ),
+    Mutant(
+        "the cache knows no users",
+        "CACHE_WITHOUT_CREDENTIALS",
+        CACHE,
+        lambda cache: setattr(cache, "user_group_ids", None),
+        {"cache.auth": "iam"},
+    ),
     _mutant("the cache has no second zone", "AwsSolutions-AEC4", CACHE, multi_az_enabled=False),
     _mutant(
         "the cache keeps one snapshot",

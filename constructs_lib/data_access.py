@@ -12,8 +12,7 @@ def data_environment(cache: RedisReplicationGroup, database: Database, database_
     :param database_user: the database role to connect as, by IAM token
     """
     return {
-        "ELASTICACHE_ENDPOINT": cache.primary_endpoint,
-        "ELASTICACHE_AUTH_SECRET_ARN": cache.auth_token.secret.secret_arn,
+        **cache.client_environment,
         "RDS_ENGINE": database.engine.name,
         "RDS_ENDPOINT": database.endpoint,
         "RDS_DB_NAME": database.database_name,
@@ -24,6 +23,6 @@ def data_environment(cache: RedisReplicationGroup, database: Database, database_
 def grant_data_access(
     grantee: iam.IGrantable, cache: RedisReplicationGroup, database: Database, database_user: str
 ) -> None:
-    """Allow `grantee` to read the AUTH token and to connect to the database as that one user."""
-    cache.grant_auth_token_read(grantee)
+    """Allow `grantee` to log in to the cache, and to connect to the database as that one user."""
+    cache.grant_connect(grantee)
     database.grant_connect(grantee, database_user)

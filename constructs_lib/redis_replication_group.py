@@ -12,6 +12,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from constructs_lib.auth_token import AuthToken
+from constructs_lib.cache_users import CacheUsers
 from constructs_lib.errors import PropError
 from constructs_lib.log_groups import LogSettings
 from constructs_lib.redis_metrics import RedisMetrics
@@ -35,10 +36,10 @@ VALKEY_8_2 = CacheEngine("valkey", "8.2", "valkey8")
 
 @jsii.implements(ec2.IConnectable)
 class RedisReplicationGroup(RedisMetrics, Resource):
-    """One primary and its replicas, without shards. TLS and an AUTH token are always required.
+    """One primary and its replicas, without shards. Clients need TLS, and an AUTH token or to be one of its users.
 
     Changing a create-only property replaces the cache (CloudFormation schema): at-rest encryption and its key, the
-    subnet group, the port. So does going from AUTH to RBAC: see docs/decisions/auth-not-rbac.md.
+    subnet group, the port. So does going from `auth_token` to `users` or back: see docs/decisions/auth-not-rbac.md.
     Changing `nodes` and `multi_az` in one update fails: see docs/graduating-to-multi-az.md.
     """
 
@@ -51,9 +52,10 @@ class RedisReplicationGroup(RedisMetrics, Resource):
         vpc_subnets: ec2.SubnetSelection,
         security_group: ec2.ISecurityGroup,
         node_type: str,
-        auth_token: AuthToken,
         encryption_key: kms.IKey,
         log_settings: LogSettings,
+        auth_token: AuthToken | None = None,
+        users: CacheUsers | None = None,
         engine: CacheEngine = REDIS_7_1,
         nodes: int = 1,
         multi_az: bool = False,
@@ -67,9 +69,10 @@ class RedisReplicationGroup(RedisMetrics, Resource):
         :param vpc_subnets: the subnets of the nodes; create-only as a group, though its subnets may change
         :param security_group: decides who may connect; `connections` carries it
         :param node_type: size of every node, such as ``cache.r7g.large``
-        :param auth_token: the token clients must present
         :param encryption_key: encrypts data at rest and snapshots; create-only
         :param log_settings: of the slow log and the engine log
+        :param auth_token: the token clients must present; this or `users` is needed, and which of them is create-only
+        :param users: who may connect, by IAM tokens, and what each may do; the engine must be theirs
         :param engine: engine, version and parameter group family. Default: Redis 7.1
         :param nodes: the primary and its replicas, 1 to 6. Default: 1, no replica
         :param multi_az: fail over by itself to a replica in another zone; needs 2 nodes. Default: False, a lost primary
@@ -78,11 +81,11 @@ class RedisReplicationGroup(RedisMetrics, Resource):
         :param snapshot_window: when the daily snapshot is taken, UTC ``hh:mm-hh:mm``. Default: AWS picks one
         :param maintenance_window: when AWS may patch, UTC ``ddd:hh:mm-ddd:hh:mm``. Default: AWS picks one
         :param removal_policy: what happens when the cache is deleted or replaced. Default: a final snapshot is kept
-        :raises PropError: for a number of nodes that AWS refuses
+        :raises PropError: for a number of nodes that AWS refuses, and unless clients have one way to log in
         """
         super().__init__(scope, construct_id)
         _check(nodes, multi_az)
-        self.auth_token = auth_token
+        self._login: AuthToken | CacheUsers = _one_of(auth_token, users)
         self.nodes = nodes
         self._connections = ec2.Connections(security_groups=[security_group], default_port=ec2.Port.tcp(PORT))
         subnets = elasticache.CfnSubnetGroup(
@@ -115,7 +118,8 @@ class RedisReplicationGroup(RedisMetrics, Resource):
             security_group_ids=[security_group.security_group_id],
             transit_encryption_enabled=True,
             transit_encryption_mode="required",
-            auth_token=auth_token.dynamic_reference,
+            auth_token=auth_token.dynamic_reference if auth_token else None,
+            user_group_ids=[users.group_id] if users else None,
             at_rest_encryption_enabled=True,
             kms_key_id=encryption_key.key_arn,
             snapshot_retention_limit=snapshot_retention_days,
@@ -159,9 +163,23 @@ class RedisReplicationGroup(RedisMetrics, Resource):
             )
         )
 
-    def grant_auth_token_read(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Allow reading the AUTH token, which is all that a client needs besides the network."""
-        return self.auth_token.grant_read(grantee)
+    def grant_connect(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow reading the AUTH token, or logging in as the user: all that a client needs besides the network."""
+        if isinstance(self._login, AuthToken):
+            return self._login.grant_read(grantee)
+        return self._login.grant_connect(grantee, self.replication_group_id)
+
+    @property
+    def client_environment(self) -> dict[str, str]:
+        """The variables that tell a client where the cache is and how to log in; no secret among them."""
+        endpoint = {"ELASTICACHE_ENDPOINT": self.primary_endpoint}
+        if isinstance(self._login, AuthToken):
+            return {**endpoint, "ELASTICACHE_AUTH_SECRET_ARN": self._login.secret.secret_arn}
+        user = {
+            "ELASTICACHE_USER": self._login.user_name,
+            "ELASTICACHE_REPLICATION_GROUP_ID": self.replication_group_id,
+        }
+        return {**endpoint, **user}
 
     def _arn(self, resource: str, suffix: str) -> str:
         return Stack.of(self).format_arn(
@@ -199,6 +217,14 @@ def _log_delivery(
             )
         ),
     )
+
+
+def _one_of(auth_token: AuthToken | None, users: CacheUsers | None) -> AuthToken | CacheUsers:
+    if auth_token and users:
+        raise PropError("give auth_token or users, not both: a replication group has one of them")
+    if login := auth_token or users:
+        return login
+    raise PropError("give auth_token or users: without them everybody in the network may log in")
 
 
 def _check(nodes: int, multi_az: bool) -> None:

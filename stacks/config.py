@@ -65,6 +65,11 @@ class CacheConfig(Settings):
     engine: Literal["redis", "valkey"] = Field(
         "redis", description="Redis 7.1 or Valkey 8.2, with the parameter group of its family"
     )
+    auth: Literal["token", "iam"] = Field(
+        "token",
+        description="how clients log in: one AUTH token, or a user with few rights and IAM tokens; "
+        "a change replaces the cache",
+    )
     node_type: str = Field(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$", description="size of a node")
     nodes: int = Field(ge=1, le=6, description="the primary and its replicas")
     multi_az: bool = Field(description="automatic failover to a replica in another zone; needs 2 nodes")

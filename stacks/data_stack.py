@@ -7,16 +7,22 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from constructs_lib.auth_token import AuthToken
+from constructs_lib.cache_users import CacheUsers
 from constructs_lib.database import Database
 from constructs_lib.database_backup import DatabaseBackup
 from constructs_lib.database_engine import DATABASE_ENGINES
 from constructs_lib.redis_replication_group import REDIS_7_1, VALKEY_8_2, RedisReplicationGroup
+from stacks import cache_rights
 from stacks.config import StageConfig
 from stacks.network_stack import NetworkStack
 from stacks.retention import kept_if_protected, log_settings
 
 ENGINES = {"redis": REDIS_7_1, "valkey": VALKEY_8_2}
 DATABASE_NAME = "storefront"
+REPLACES = (
+    "cache.auth=iam: in a stage that was deployed with cache.auth=token this REPLACES the replication group by a new, "
+    "empty one with other endpoints, and so does going back. How to do it: docs/decisions/auth-not-rbac.md"
+)
 
 
 class DataStack(cdk.Stack):
@@ -42,7 +48,6 @@ class DataStack(cdk.Stack):
         CfnOutput(self, "ElastiCacheReaderEndpoint", value=self.cache.reader_endpoint)
         CfnOutput(self, "RdsEndpoint", value=self.database.endpoint)
         CfnOutput(self, "OperationsPolicyArn", value=self._operations().managed_policy_arn)
-        CfnOutput(self, "AuthTokenSecretArn", value=self.cache.auth_token.secret.secret_arn)
 
     def _key(self, construct_id: str, description: str, config: StageConfig) -> kms.Key:
         return kms.Key(
@@ -56,6 +61,7 @@ class DataStack(cdk.Stack):
     def _cache(self, config: StageConfig, network: NetworkStack) -> RedisReplicationGroup:
         key = self._key("CacheKey", "Cache, its snapshots and AUTH token", config)
         protected = config.deletion_protection
+        iam_users = config.cache.auth == "iam"
         return RedisReplicationGroup(
             self,
             "Cache",
@@ -66,13 +72,30 @@ class DataStack(cdk.Stack):
             node_type=config.cache.node_type,
             nodes=config.cache.nodes,
             multi_az=config.cache.multi_az,
-            auth_token=AuthToken(self, "AuthToken", encryption_key=key, removal_policy=kept_if_protected(config)),
+            auth_token=None if iam_users else self._auth_token(config, key),
+            users=self._users(config) if iam_users else None,
             encryption_key=key,
             snapshot_retention_days=config.cache.snapshot_retention_days,
             snapshot_window=config.cache.snapshot_window,
             maintenance_window=config.cache.maintenance_window,
             removal_policy=cdk.RemovalPolicy.SNAPSHOT if protected else cdk.RemovalPolicy.DESTROY,
             log_settings=log_settings(config, network.log_key),
+        )
+
+    def _auth_token(self, config: StageConfig, key: kms.Key) -> AuthToken:
+        token = AuthToken(self, "AuthToken", encryption_key=key, removal_policy=kept_if_protected(config))
+        CfnOutput(self, "AuthTokenSecretArn", value=token.secret.secret_arn)
+        return token
+
+    def _users(self, config: StageConfig) -> CacheUsers:
+        cdk.Annotations.of(self).add_warning_v2("cache-aside:auth-replaces-the-cache", REPLACES)
+        return CacheUsers(
+            self,
+            "CacheUsers",
+            name=f"cache-aside-{config.stage}",
+            engine=config.cache.engine,
+            commands=cache_rights.COMMANDS,
+            key_patterns=cache_rights.KEY_PATTERNS,
         )
 
     def _database(self, config: StageConfig, network: NetworkStack) -> Database:

@@ -10,6 +10,7 @@ import redis
 from redis.asyncio.connection import Connection, SSLConnection
 
 from cache_aside.commands import Op
+from cache_aside.credentials import Credentials
 from cache_aside.server import IDENTIFY, Identity, NotPrimaryError, Server, pack
 
 
@@ -23,7 +24,7 @@ class AsyncChannel:
         self._connection = connect(**server.options, socket_timeout=None)
         if server.tls:
             self._connection.ssl_context.context = server.tls
-        self._identified = float("-inf")
+        self._identified = self._authenticated = float("-inf")
         self.identity: Identity | None = None
 
     @property
@@ -54,15 +55,28 @@ class AsyncChannel:
         await self._connection.disconnect(nowait=True)
 
     async def _exchange(self, ops: Sequence[Op], timeout_seconds: float) -> list[Any]:
+        credentials = self._server.credentials
         try:
-            if not self.connected:
+            if not self.connected or (credentials and credentials.due(self._authenticated)):
                 async with asyncio.timeout(self._server.connect_timeout_seconds):
-                    await self._connection.connect_check_health(check_health=False)
+                    await self._authenticate(credentials)
             async with asyncio.timeout(timeout_seconds):
-                await self._connection.send_packed_command(pack(ops), check_health=False)
-                replies = [await self._read() for _ in ops]
+                return await self._send(ops)
         except TimeoutError as error:
             raise redis.TimeoutError("the cache did not answer in time") from error
+
+    async def _authenticate(self, credentials: Credentials | None) -> None:
+        """By connecting, or anew on the connection that there is: see `Channel`."""
+        now = credentials.clock() if credentials else 0.0
+        if not self.connected:
+            await self._connection.connect_check_health(check_health=False)
+        elif credentials:
+            await self._send((("AUTH", *await credentials.get_credentials_async()),))
+        self._authenticated = now
+
+    async def _send(self, ops: Sequence[Op]) -> list[Any]:
+        await self._connection.send_packed_command(pack(ops), check_health=False)
+        replies = [await self._read() for _ in ops]
         for reply in replies:
             if isinstance(reply, Exception):
                 raise reply

@@ -33,7 +33,7 @@ class Channel:
         options = server.options | {"socket_timeout": server.read_timeout_seconds}
         connect: Any = partial(_TlsConnection, server.tls) if server.tls else Connection
         self._connection = connect(**options)
-        self._identified = float("-inf")
+        self._identified = self._authenticated = float("-inf")
         self.identity: Identity | None = None
 
     @property
@@ -67,6 +67,25 @@ class Channel:
         self._connection.socket_timeout = self._server.read_timeout_seconds
 
     def _exchange(self, ops: Sequence[Op]) -> list[Any]:
+        self._authenticate_in_time()
+        return self._send(ops)
+
+    def _authenticate_in_time(self) -> None:
+        """Connecting authenticates by itself. Whoever authenticates by IAM must do it again before AWS hangs up.
+
+        A round trip of its own, once in hours: sent together with a command, a refused AUTH would not keep the server
+        from executing the command as the user that the connection still is.
+        """
+        if (credentials := self._server.credentials) is None:
+            return
+        if not self.connected:
+            self._authenticated = credentials.clock()
+        elif credentials.due(self._authenticated):
+            now = credentials.clock()
+            self._send((("AUTH", *credentials.get_credentials()),))
+            self._authenticated = now
+
+    def _send(self, ops: Sequence[Op]) -> list[Any]:
         self._connection.send_packed_command((pack(ops),), check_health=False)
         replies = [self._read() for _ in ops]
         for reply in replies:

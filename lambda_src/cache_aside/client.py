@@ -57,7 +57,8 @@ class CacheAside:
         Args:
             host: name of the primary endpoint.
             port: default 6379.
-            auth_token: the token, or what reads it; read anew when the server refuses it. Default None: no AUTH.
+            auth_token: the token, or what reads it; read anew when the server refuses it. `Credentials` for a user
+                of role-based access, whose tokens expire. Default None: no AUTH.
             tls: True verifies certificate and host name by the system's roots (SSL_CERT_FILE); or a context of your
                 own; False is plain text. Default True.
             is_replayed: asks the application whether its relay has repeated the deletions that a failover to this

@@ -1,9 +1,10 @@
-"""The AUTH token: read once, and once more when the server says that it is no longer right."""
+"""What connections authenticate with: an AUTH token, read once and when it is refused, or a user's, which expires."""
 
 import asyncio
 import threading
 import time
 from collections.abc import Callable
+from math import inf
 
 import redis
 
@@ -11,44 +12,68 @@ _READ_AGAIN_SECONDS = 1.0
 
 
 class Credentials(redis.CredentialProvider):
-    """Hands redis-py the AUTH token. While it cannot be read, one caller a second tries and the others fail at once.
+    """Hands redis-py the token. While it cannot be read, one caller a second tries and the others fail at once.
 
     Args:
-        read: returns the token as it is now, from a secret store for example; called at the first connection and after
-            a rejection, never concurrently.
+        read: returns the token as it is now, from a secret store for example, or signs a new one; called at the first
+            connection, after a rejection and when the token is too old, never concurrently.
         clock: monotonic seconds.
+        username: the user to authenticate as. Default None: the default user, which a replication group's AUTH token
+            belongs to.
+        token_seconds: how long new connections use one token. Default: until the server refuses it.
+        connection_seconds: how long a connection lives on one authentication; before the next command it sends AUTH
+            again. Default: for ever.
     """
 
-    def __init__(self, read: Callable[[], str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        read: Callable[[], str],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        username: str | None = None,
+        token_seconds: float = inf,
+        connection_seconds: float = inf,
+    ) -> None:
         self._read = read
-        self._clock = clock
+        self.clock = clock
+        self._username = username
+        self._token_seconds = token_seconds
+        self._connection_seconds = connection_seconds
         self._lock = threading.Lock()
         self._next_read = clock()
+        self._expires = inf
         self.token: str | None = None
 
-    def get_credentials(self) -> tuple[str]:
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
         """What AUTH is sent with.
 
         Raises:
             redis.ConnectionError: the token cannot be read; for readers the cache is unavailable then.
         """
         with self._lock:
-            if self.token is None:
+            if self.token is None or self.clock() >= self._expires:
                 self.token = self._read_now()
-            return (self.token,)
+            return (self.token,) if self._username is None else (self._username, self.token)
 
     def _read_now(self) -> str:
-        if self._clock() < self._next_read:
+        now = self.clock()
+        if now < self._next_read:
             raise redis.ConnectionError("the AUTH token could not be read a moment ago")
         try:
-            return self._read()
+            token = self._read()
         except Exception as error:
-            self._next_read = self._clock() + _READ_AGAIN_SECONDS
+            self._next_read = self.clock() + _READ_AGAIN_SECONDS
             raise redis.ConnectionError(f"the AUTH token cannot be read: {error}") from error
+        self._expires = now + self._token_seconds
+        return token
 
-    async def get_credentials_async(self) -> tuple[str]:
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
         """The same for an event loop, which reading a secret must not block."""
         return await asyncio.to_thread(self.get_credentials)
+
+    def due(self, authenticated: float) -> bool:
+        """Whether a connection that authenticated at that time, by `clock`, has to do it again."""
+        return self.clock() - authenticated >= self._connection_seconds
 
     def reject(self, token: str | None) -> None:
         """Forget this token, unless another thread has replaced it already."""

@@ -11,7 +11,8 @@ _PAUSE_SECONDS = 0.02
 _SHORTEST_TIMEOUT_SECONDS = 0.05
 # WAIT waits only for what its own connection has written, and a DEL of a key that is gone writes nothing: when a retry
 # repeats a DEL whose reply was lost, WAIT would confirm at once. This write follows every DEL to the replicas.
-_BARRIER: Op = ("SET", "cache_aside:barrier", b"", "PX", 1000)
+BARRIER_KEY = "cache_aside:barrier"
+_BARRIER: Op = ("SET", BARRIER_KEY, b"", "PX", 1000)
 
 
 def invalidate(

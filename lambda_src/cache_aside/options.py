@@ -43,11 +43,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     def server(self, host: str, port: int, auth_token: "AuthToken", tls: "bool | ssl.SSLContext") -> Server:
         """The endpoint with these timeouts."""
-        read = (lambda: auth_token) if isinstance(auth_token, str) else auth_token
         return Server(
             host=host,
             port=port,
-            credentials=Credentials(read) if read else None,
+            credentials=_credentials(auth_token),
             tls=ssl.create_default_context() if tls is True else (tls or None),
             connect_timeout_seconds=self.connect_timeout_seconds,
             read_timeout_seconds=self.read_timeout_seconds,
@@ -58,5 +57,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return Breaker(self.probe_interval_seconds, self.probe_timeout_seconds)
 
 
-AuthToken = str | Callable[[], str] | None
+AuthToken = str | Callable[[], str] | Credentials | None
 DEFAULTS = Options()
+
+
+def _credentials(auth_token: AuthToken) -> Credentials | None:
+    if auth_token is None or isinstance(auth_token, Credentials):
+        return auth_token
+    return Credentials(lambda: auth_token) if isinstance(auth_token, str) else Credentials(auth_token)

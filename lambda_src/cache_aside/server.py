@@ -33,7 +33,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         host: a DNS name; it is resolved at every connection, as a failover moves it.
         port: default 6379.
-        credentials: the AUTH token; None: the server asks for none.
+        credentials: what to authenticate with; None: the server asks for nothing.
         tls: a context that verifies the server; None: plain text.
         connect_timeout_seconds: default 0.2.
         read_timeout_seconds: per reply. Default 0.2.

@@ -1,9 +1,11 @@
 """The object graph of the app, built in one place."""
 
+import time
+from collections.abc import Callable
 from wsgiref.types import WSGIApplication
 
-from cache_aside import CacheAside, Observer, Options
-from storefront.credentials import iam_token
+from cache_aside import CacheAside, Credentials, Observer, Options
+from storefront.credentials import cache_token, iam_token
 from storefront.database import Connection, Database
 from storefront.http.application import build
 from storefront.http.operations import Services
@@ -17,7 +19,10 @@ from storefront.secrets_manager import read_secret
 from storefront.services.invalidation import Invalidator
 from storefront.services.products import ProductService
 from storefront.services.sessions import SessionService
-from storefront.settings import Settings
+from storefront.settings import AuthToken, CacheUser, Settings
+
+_TOKEN_SECONDS = 10 * 60
+_CONNECTION_SECONDS = 11 * 3600
 
 
 def build_app(settings: Settings, *, background: bool = False, observer: Observer | None = None) -> WSGIApplication:
@@ -54,13 +59,31 @@ def connect_database(settings: Settings) -> Connection:
     return connect(settings.database, database=settings.database_name, user=settings.database_user, password=password)
 
 
+def cache_credentials(
+    login: AuthToken | CacheUser, region: str, clock: Callable[[], float] = time.monotonic
+) -> Credentials:
+    """What the cache is given. AWS lets an IAM token authenticate for 15 minutes and then the connection for 12 hours.
+
+    (ElastiCache User Guide, "Authenticating with IAM".) An AUTH token is good until the cache refuses it.
+    """
+    if isinstance(login, AuthToken):
+        return Credentials(lambda: read_secret(login.secret_arn), clock)
+    return Credentials(
+        lambda: cache_token(login.replication_group_id, user=login.name, region=region),
+        clock,
+        username=login.name,
+        token_seconds=_TOKEN_SECONDS,
+        connection_seconds=_CONNECTION_SECONDS,
+    )
+
+
 def _connect_cache(
     settings: Settings, outbox: OutboxRepository, *, background: bool, observer: Observer | None
 ) -> CacheAside:
     return CacheAside.connect(
         settings.cache.host,
         settings.cache.port,
-        auth_token=lambda: read_secret(settings.auth_secret_arn),
+        auth_token=cache_credentials(settings.cache_login, settings.region),
         is_replayed=outbox.is_replayed,
         options=Options(
             connect_timeout_seconds=settings.cache_timeout_seconds,

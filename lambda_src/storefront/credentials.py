@@ -1,9 +1,18 @@
-"""How the app proves to the database who it is: by IAM token. (Locally by password; to the cache by AUTH token.)"""
+"""How the app proves who it is: to the database, and to a cache with role-based access, by tokens that IAM signs.
+
+(To the database locally by password; to a cache without roles by AUTH token.)
+"""
 
 from urllib.parse import quote
 
 from storefront.database import DatabaseUnavailableError
 from storefront.endpoints import Endpoint
+
+_VALID_SECONDS = 900
+
+
+class SigningError(Exception):
+    """There are no AWS credentials to sign with, or they cannot be read."""
 
 
 def iam_token(endpoint: Endpoint, *, user: str, region: str) -> str:
@@ -12,21 +21,41 @@ def iam_token(endpoint: Endpoint, *, user: str, region: str) -> str:
     What boto3's `generate_db_auth_token` does, without loading its description of all of RDS.
     DatabaseUnavailableError when there are no credentials.
     """
+    url = f"https://{endpoint.host}:{endpoint.port}/?Action=connect&DBUser={quote(user, safe='')}"
+    try:
+        return _signed(url, service="rds-db", region=region)
+    except SigningError as error:
+        raise DatabaseUnavailableError(f"cannot sign a database token: {error}") from error
+
+
+def cache_token(replication_group_id: str, *, user: str, region: str) -> str:
+    """A cache password that is valid for 15 minutes, signed as the database's is. SigningError.
+
+    Its host is the id of the replication group, which AWS keeps in lower case, and not the endpoint (ElastiCache User
+    Guide, "Authenticating with IAM").
+    """
+    url = f"https://{replication_group_id.lower()}/?Action=connect&User={quote(user, safe='')}"
+    return _signed(url, service="elasticache", region=region)
+
+
+def _signed(url: str, *, service: str, region: str) -> str:
+    """The URL with a signature for the service in its query, without its scheme: the form that both services take."""
     from botocore.exceptions import BotoCoreError
     from botocore.model import ServiceId
     from botocore.session import Session
     from botocore.signers import RequestSigner
 
     session = Session()
-    url = f"https://{endpoint.host}:{endpoint.port}/?Action=connect&DBUser={quote(user, safe='')}"
     request = {"method": "GET", "url": url, "body": {}, "headers": {}, "context": {}}
     try:
         credentials = session.get_credentials()
         if credentials is None:
-            raise DatabaseUnavailableError("there are no AWS credentials to sign a database token with")
+            raise SigningError("there are no AWS credentials")
         events = session.get_component("event_emitter")
-        signer = RequestSigner(ServiceId("RDS"), region, "rds-db", "v4", credentials, events)
-        signed = signer.generate_presigned_url(request, operation_name="connect", expires_in=900, region_name=region)
+        signer = RequestSigner(ServiceId(service), region, service, "v4", credentials, events)
+        signed = signer.generate_presigned_url(
+            request, operation_name="connect", expires_in=_VALID_SECONDS, region_name=region
+        )
     except BotoCoreError as error:
-        raise DatabaseUnavailableError(f"cannot sign a database token: {error}") from error
+        raise SigningError(str(error)) from error
     return str(signed).removeprefix("https://")

@@ -7,6 +7,9 @@ from storefront.database import DatabaseUnavailableError
 from storefront.entities import Product, Session
 
 PRODUCT_PREFIX = "product:"
+SESSION_PREFIX = "session:"
+KEY_PREFIXES = (PRODUCT_PREFIX, SESSION_PREFIX)
+"""Of every key that the app uses. Under role-based access its user may touch no other (stacks/cache_rights.py)."""
 
 
 def product_key(product_id: int) -> str:
@@ -16,7 +19,7 @@ def product_key(product_id: int) -> str:
 
 def session_key(token_hash: bytes) -> str:
     """`session:` and the hash in hexadecimal: whoever reads the cache, its logs or the outbox cannot log in with it."""
-    return f"session:{token_hash.hex()}"
+    return f"{SESSION_PREFIX}{token_hash.hex()}"
 
 
 PRODUCT = Policy(

@@ -10,19 +10,34 @@ class SettingsError(Exception):
     """An environment variable is missing or malformed; the message names it."""
 
 
+@dataclass(frozen=True)
+class AuthToken:
+    """The cache asks for the token that is this secret."""
+
+    secret_arn: str
+
+
+@dataclass(frozen=True)
+class CacheUser:
+    """The cache knows users, this one by IAM tokens for its replication group."""
+
+    name: str
+    replication_group_id: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Where cache and database are and how to log in.
 
-    `cache_timeout_seconds` bounds each step of talking to the cache, whose AUTH token is the secret `auth_secret_arn`.
+    `cache_timeout_seconds` bounds each step of talking to the cache.
     `relay_period_seconds` is the longest that may pass before the deletions that did not reach the cache are repeated;
     default 120: EventBridge runs the relay each minute, at any moment of that minute.
-    `database_password` is for local use; None: IAM tokens, signed for `region`.
+    `database_password` is for local use; None: IAM tokens. `region` is where tokens are signed for.
     """
 
     cache: Endpoint
     cache_timeout_seconds: float = 0.2
-    auth_secret_arn: str
+    cache_login: AuthToken | CacheUser
     database: Endpoint
     database_name: str
     database_user: str
@@ -34,14 +49,16 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Reads the variables; opens no connection. SettingsError for the first that is missing or malformed."""
         password = environment.get("RDS_PASSWORD")
+        cache, login = _endpoint(environment, "ELASTICACHE_ENDPOINT", 6379), _cache_login(environment)
+        signs = not password or isinstance(login, CacheUser)
         return cls(
-            cache=_endpoint(environment, "ELASTICACHE_ENDPOINT", 6379),
-            auth_secret_arn=_text(environment, "ELASTICACHE_AUTH_SECRET_ARN"),
+            cache=cache,
+            cache_login=login,
             database=_endpoint(environment, "RDS_ENDPOINT", 5432),
             database_name=_text(environment, "RDS_DB_NAME"),
             database_user=_text(environment, "RDS_USER"),
             database_password=password,
-            region=environment.get("AWS_REGION", "") if password else _text(environment, "AWS_REGION"),
+            region=_text(environment, "AWS_REGION") if signs else environment.get("AWS_REGION", ""),
             relay_period_seconds=_seconds(environment, "RELAY_PERIOD_SECONDS", 120),
         )
 
@@ -50,6 +67,18 @@ def _text(environment: Mapping[str, str], name: str) -> str:
     if value := environment.get(name):
         return value
     raise SettingsError(f"the environment variable {name} is not set")
+
+
+def _cache_login(environment: Mapping[str, str]) -> AuthToken | CacheUser:
+    secret, user, group = "ELASTICACHE_AUTH_SECRET_ARN", "ELASTICACHE_USER", "ELASTICACHE_REPLICATION_GROUP_ID"
+    by_user = bool(environment.get(user) or environment.get(group))
+    if bool(environment.get(secret)) == by_user:
+        raise SettingsError(
+            f"set either {secret}, or {user} and {group}: {'both are' if by_user else 'neither is'} set"
+        )
+    if by_user:
+        return CacheUser(_text(environment, user), _text(environment, group))
+    return AuthToken(_text(environment, secret))
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: int) -> int:

@@ -102,6 +102,25 @@ def test_secret_that_cannot_be_read_is_not_asked_for_more_than_once_a_second() -
     assert reads == [100.0, 101.0, 102.0]
 
 
+def test_user_gets_a_new_token_when_the_old_one_is_about_to_expire() -> None:
+    clock, tokens = Clock(), iter(["old", "new"])
+    credentials = Credentials(lambda: next(tokens), clock, username="app", token_seconds=600, connection_seconds=3600)
+    assert credentials.get_credentials() == ("app", "old")
+    clock.now += 599
+    assert credentials.get_credentials() == ("app", "old")
+    clock.now += 1
+    assert credentials.get_credentials() == ("app", "new")
+    assert not credentials.due(clock.now - 3599)
+    assert credentials.due(clock.now - 3600)
+
+
+def test_token_of_the_whole_cache_is_for_connections_that_never_authenticate_again() -> None:
+    clock = Clock()
+    credentials = Credentials(lambda: "token", clock)
+    assert credentials.get_credentials() == ("token",)
+    assert not credentials.due(clock.now - 1e9)
+
+
 def test_identity_is_read_from_info() -> None:
     info = b"# Replication\r\nrole:slave\r\nconnected_slaves:2\r\nmaster_replid:abc\r\nmaster_replid2:000\r\n"
     assert Identity.parse(info) == Identity(is_primary=False, replication_id="abc", replicas=2)

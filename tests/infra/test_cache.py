@@ -23,6 +23,7 @@ def make_cache(**props: Any) -> RedisReplicationGroup:
     stack = cdk.Stack()
     vpc = ec2.Vpc(stack, "Vpc")
     key = kms.Key(stack, "Key")
+    token = AuthToken(stack, "Token", encryption_key=key, removal_policy=cdk.RemovalPolicy.DESTROY)
     return RedisReplicationGroup(
         stack,
         "Cache",
@@ -30,10 +31,9 @@ def make_cache(**props: Any) -> RedisReplicationGroup:
         vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
         security_group=ec2.SecurityGroup(stack, "Group", vpc=vpc),
         node_type="cache.t4g.micro",
-        auth_token=AuthToken(stack, "Token", encryption_key=key, removal_policy=cdk.RemovalPolicy.DESTROY),
         encryption_key=key,
         log_settings=LogSettings(key=key, retention=logs.RetentionDays.ONE_WEEK),
-        **props,
+        **{"auth_token": token, **props},
     )
 
 

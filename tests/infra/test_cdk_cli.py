@@ -29,6 +29,13 @@ def test_synthesis_finds_nothing_to_complain_about(stage: str, engine: str, tmp_
     assert (tmp_path / "cdk.out" / "App.template.json").exists()
 
 
+def test_synthesis_with_users_of_the_cache_says_that_it_replaces_the_cache_and_finds_nothing(tmp_path: Path) -> None:
+    result = synth(tmp_path / "cdk.out", stage="prod", **SETTINGS["prod"], **{"cache.auth": "iam"})
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("WARNING ") == 1
+    assert "this REPLACES the replication group by a new, empty one" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("context", "message"),
     [

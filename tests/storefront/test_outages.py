@@ -13,7 +13,7 @@ from cache_aside import Options
 from local.engines import Postgres, Valkey
 from storefront.bootstrap import build_app
 from storefront.policies import PRODUCT
-from storefront.settings import Settings
+from storefront.settings import AuthToken, Settings
 from tests.storefront.deployment import AUTH_SECRET, AUTH_TOKEN, OPERATOR, Connection, frozen
 from tests.storefront.fake_secrets_manager import FakeSecretsManager
 
@@ -105,7 +105,7 @@ def test_unreadable_auth_token_is_a_bypass_and_read_again_until_it_is_there(
     settings: Settings, secrets_manager: FakeSecretsManager
 ) -> None:
     secrets_manager.secrets.pop("arn:late", None)
-    app = build_app(replace(settings, auth_secret_arn="arn:late"))
+    app = build_app(replace(settings, cache_login=AuthToken("arn:late")))
     with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://storefront") as client:
         answer = client.get("/products/1")
         assert (answer.status_code, answer.headers["X-Cache"]) == (200, "BYPASS")

@@ -4,21 +4,32 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
-from storefront.credentials import iam_token
+from storefront.bootstrap import cache_credentials
+from storefront.credentials import SigningError, cache_token, iam_token
 from storefront.endpoints import Endpoint, parse_endpoint
 from storefront.passwords import UNKNOWN_USER_HASH, hash_password, verify_password
-from storefront.settings import Settings, SettingsError
-from tests.storefront.deployment import variables
+from storefront.settings import AuthToken, CacheUser, Settings, SettingsError
+from tests.storefront.deployment import AUTH_SECRET, variables
 
 LAMBDA_SRC = Path(__file__).parents[2] / "lambda_src"
 ENVIRONMENT = variables(
     cache="cache.example.com:6380", database="db.example.com", ca_file="ca.pem", aws_url="http://127.0.0.1:1"
 )
-REQUIRED = ("ELASTICACHE_ENDPOINT", "ELASTICACHE_AUTH_SECRET_ARN", "RDS_ENDPOINT", "RDS_DB_NAME", "RDS_USER")
+REQUIRED = ("ELASTICACHE_ENDPOINT", "RDS_ENDPOINT", "RDS_DB_NAME", "RDS_USER")
+EITHER = "set either ELASTICACHE_AUTH_SECRET_ARN, or ELASTICACHE_USER and ELASTICACHE_REPLICATION_GROUP_ID"
+BY_USER = {
+    **{name: value for name, value in ENVIRONMENT.items() if name != "ELASTICACHE_AUTH_SECRET_ARN"},
+    "ELASTICACHE_USER": "the-app",
+    "ELASTICACHE_REPLICATION_GROUP_ID": "the-group",
+}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +59,8 @@ def test_settings_are_what_the_deployment_gave() -> None:
     assert settings.cache == ("cache.example.com", 6380)
     assert settings.database == ("db.example.com", 5432)
     assert settings.database_password == ENVIRONMENT["RDS_PASSWORD"]
+    assert settings.cache_login == AuthToken(AUTH_SECRET)
+    assert Settings.from_environment(BY_USER).cache_login == CacheUser("the-app", "the-group")
 
 
 @pytest.mark.parametrize("name", REQUIRED)
@@ -55,6 +68,31 @@ def test_missing_variable_is_named(name: str) -> None:
     environment = {key: value for key, value in ENVIRONMENT.items() if key != name}
     with pytest.raises(SettingsError, match=f"the environment variable {name} is not set"):
         Settings.from_environment(environment)
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        (
+            {**BY_USER, "ELASTICACHE_AUTH_SECRET_ARN": AUTH_SECRET},
+            f"{EITHER}: both are set",
+        ),
+        (
+            {**BY_USER, "ELASTICACHE_USER": "", "ELASTICACHE_REPLICATION_GROUP_ID": ""},
+            f"{EITHER}: neither is set",
+        ),
+        ({**BY_USER, "ELASTICACHE_USER": ""}, "the environment variable ELASTICACHE_USER is not set"),
+        (
+            {**BY_USER, "ELASTICACHE_REPLICATION_GROUP_ID": ""},
+            "the environment variable ELASTICACHE_REPLICATION_GROUP_ID is not set",
+        ),
+        ({**BY_USER, "AWS_REGION": ""}, "the environment variable AWS_REGION is not set"),
+    ],
+)
+def test_cache_is_entered_in_exactly_one_way(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment(environment)
+    assert str(refused.value) == message
 
 
 def test_region_is_needed_to_sign_tokens_and_only_then() -> None:
@@ -89,6 +127,50 @@ def test_iam_token_is_the_one_that_boto3_makes(monkeypatch: pytest.MonkeyPatch) 
 
     # Equal when signed within the same second.
     assert any(ours == theirs for ours, theirs in (pair() for _ in range(5)))
+
+
+def test_cache_token_is_a_signed_request_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, ENVIRONMENT[name])
+
+    def theirs() -> str:
+        request = AWSRequest("GET", "https://the-group/", params={"Action": "connect", "User": "the-app"})
+        key = Credentials(ENVIRONMENT["AWS_ACCESS_KEY_ID"], ENVIRONMENT["AWS_SECRET_ACCESS_KEY"])
+        SigV4QueryAuth(key, "elasticache", "eu-west-1", expires=900).add_auth(request)
+        return str(request.url).removeprefix("https://")
+
+    # Equal when signed within the same second.
+    assert any(cache_token("The-Group", user="the-app", region="eu-west-1") == theirs() for _ in range(5))
+
+
+def test_cache_token_needs_aws_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(SigningError, match="no AWS credentials"):
+        cache_token("the-group", user="the-app", region="eu-west-1")
+
+
+def test_cache_user_logs_in_with_a_token_of_at_most_ten_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    now = 0.0
+    credentials = cache_credentials(CacheUser("the-app", "the-group"), "eu-west-1", lambda: now)
+
+    def key_of_the_signer() -> str:
+        user, *token = credentials.get_credentials()
+        assert user == "the-app"
+        return parse_qs(urlsplit(f"//{token[0]}").query)["X-Amz-Credential"][0].partition("/")[0]
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "first")
+    assert key_of_the_signer() == "first"
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "second")
+    now = 599.0
+    assert key_of_the_signer() == "first"
+    now = 600.0
+    assert key_of_the_signer() == "second"
+    assert not credentials.due(600 - 11 * 3600 + 1)
+    assert credentials.due(600 - 11 * 3600)
 
 
 def test_password_hashes_are_salted_and_verify_only_their_own() -> None:
