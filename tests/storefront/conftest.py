@@ -19,6 +19,7 @@ import redis
 from local.engines import Postgres, Valkey
 from local.tls import Certificates, ensure_certificates
 from storefront.bootstrap import build_app, build_relay
+from storefront.passwords import hash_password
 from storefront.relay import InvalidationRelay
 from storefront.settings import Settings
 from tests.storefront.deployment import (
@@ -171,6 +172,21 @@ def operator(client: httpx.Client, token: str) -> httpx.Client:
     """The client, logged in."""
     client.headers["Authorization"] = f"Bearer {token}"
     return client
+
+
+@pytest.fixture
+def customer(app: WSGIApplication, client: httpx.Client, master: Connection) -> Iterator[httpx.Client]:
+    """A client that is logged in as a new customer."""
+    login = {"username": f"customer-{next(_numbers)}", "password": "a customer's password"}
+    insert = "INSERT INTO users (username, password_hash) VALUES (%s, %s)"
+    master.execute(insert, [login["username"], hash_password(login["password"])])
+    headers = {"Authorization": f"Bearer {client.post('/sessions', json=login).json()['token']}"}
+    hooks = {"response": [assert_documented]}
+    transport = httpx.WSGITransport(app=app)
+    with httpx.Client(
+        transport=transport, base_url="http://storefront", event_hooks=hooks, headers=headers
+    ) as connected:
+        yield connected
 
 
 @pytest.fixture

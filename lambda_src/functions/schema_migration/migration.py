@@ -10,7 +10,7 @@ from sqlalchemy.pool import NullPool
 
 from functions.schema_migration.access import ensure_app_role, ensure_operator
 from functions.schema_migration.revisions import upgrade
-from functions.schema_migration.sample_data import load_sample_data
+from functions.schema_migration.sample_data import load_sample_data, load_sample_sales
 from functions.schema_migration.settings import Login, MigrationError, Settings
 from storefront.postgres import open_connection
 
@@ -35,6 +35,7 @@ def migrate(settings: Settings, *, master: Login, operator: Login, sample_data: 
             ensure_operator(connection, operator)
             if sample_data:
                 load_sample_data(connection)
+                load_sample_sales(connection)
     except DBAPIError as error:
         raise MigrationError(_reason(error.orig)) from None
     except psycopg.Error as error:
