@@ -18,10 +18,11 @@ import redis
 
 from local.engines import Postgres, Valkey
 from local.tls import Certificates, ensure_certificates
-from storefront.bootstrap import build_app, build_relay
+from storefront.bootstrap import build_app, build_relay, connect_database
 from storefront.passwords import hash_password
 from storefront.relay import InvalidationRelay
 from storefront.settings import Settings
+from tests.storefront.counting import RecordingConnection
 from tests.storefront.deployment import (
     AUTH_SECRET,
     AUTH_TOKEN,
@@ -158,6 +159,29 @@ def client(app: WSGIApplication, valkey: Valkey, postgres: Postgres) -> Iterator
         yield connected
     valkey.start()
     postgres.start()
+
+
+@pytest.fixture
+def statements() -> list[str]:
+    """What the recorded client's app has asked the database."""
+    return []
+
+
+@pytest.fixture
+def recorded(
+    client: httpx.Client, settings: Settings, statements: list[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[httpx.Client]:
+    """A client of an app whose statements are noted."""
+
+    def recording(settings: Settings) -> RecordingConnection:
+        return RecordingConnection(connect_database(settings), statements)
+
+    monkeypatch.setattr("storefront.bootstrap.connect_database", recording)
+    app = build_app(settings)
+    with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://storefront") as connected:
+        until_cached(connected, "/products/1")
+        statements.clear()
+        yield connected
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Pages of products: which they are from the database, what they are through the cache, in one batch."""
 
-from collections.abc import Iterator
 from wsgiref.types import WSGIApplication
 
 import httpx
@@ -8,38 +7,11 @@ import pytest
 import redis
 
 from local.engines import Postgres, Valkey
-from storefront.bootstrap import build_app, connect_database
-from storefront.database import Connection as AppConnection
 from storefront.http.cursors import decode_cursor, encode_cursor
-from storefront.settings import Settings
-from tests.storefront.conftest import until_cached
-from tests.storefront.counting import RecordingConnection, commands_of
+from tests.storefront.counting import commands_of
 from tests.storefront.deployment import Connection
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
-
-
-@pytest.fixture
-def statements() -> list[str]:
-    """What the recorded client's app has asked the database."""
-    return []
-
-
-@pytest.fixture
-def recorded(
-    settings: Settings, valkey: Valkey, statements: list[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[httpx.Client]:
-    """A client of an app whose statements are noted."""
-
-    def connect(settings: Settings) -> AppConnection:
-        return RecordingConnection(connect_database(settings), statements)
-
-    monkeypatch.setattr("storefront.bootstrap.connect_database", connect)
-    app = build_app(settings)
-    with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://storefront") as client:
-        until_cached(client, "/products/1")
-        statements.clear()
-        yield client
 
 
 @pytest.fixture
