@@ -35,6 +35,9 @@ def main() -> int:
     except (LocalError, DatabaseUnavailableError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: nothing was added", file=sys.stderr)
+        return 1
     if added:
         print(f"{products:,} products and {purchases:,} purchases in {time.monotonic() - started:.0f} s")
     else:

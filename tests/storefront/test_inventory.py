@@ -4,7 +4,9 @@ import httpx
 import pytest
 import redis
 
+from cache_aside import Policy
 from local.engines import Postgres, Valkey
+from storefront import policies
 from tests.storefront.counting import commands_of
 from tests.storefront.deployment import Connection
 
@@ -26,6 +28,12 @@ def test_stock_is_set_and_set_again(operator: httpx.Client, product: str) -> Non
         replaced = operator.put(f"{product}/inventory", json={"available": available})
         assert (replaced.status_code, replaced.json()) == (200, {"available": available})
         assert operator.get(f"{product}/inventory").json() == {"available": available}
+
+
+def test_no_policy_could_cache_the_stock() -> None:
+    cached = {policy.name for policy in vars(policies).values() if isinstance(policy, Policy)}
+    assert {"product", "session", "leaderboard"} <= cached
+    assert "inventory" not in cached
 
 
 def test_stock_never_touches_the_cache(client: httpx.Client, product: str, cache: redis.Redis) -> None:
