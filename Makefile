@@ -14,12 +14,15 @@ READY := .venv/ready node_modules/.package-lock.json
 CODE  := app.py stacks constructs_lib lambda_src local audit docs tools tests benchmarks
 AUDIT := $(READY) .venv-audit/ready
 
-.PHONY: help up test check lint types contracts unit snapshot docs mutants soak history bench-cache bench-web audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
+.PHONY: help up seed test check lint types contracts unit snapshot docs mutants soak history bench-cache bench-web audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 up: $(READY) ## deploy the dev stage on this machine and serve it on http://localhost:$PORT (WORKERS=2)
 	@exec python -m local.up
+
+seed: $(READY) ## 10,000 products and a million purchases for the running `make up` (PRODUCTS, PURCHASES, SEED)
+	@python -m local.seed
 
 test: $(READY) lint types contracts ## everything that CI runs
 	pytest -q tests

@@ -45,6 +45,14 @@ class RunDirectory:
                 self._written[name] = pid
 
 
+def is_running(directory: Path, name: str) -> bool:
+    """Whether the process that is named so in `directory` lives."""
+    try:
+        return _ours(psutil.Process(int((directory / f"{name}.pid").read_text())))
+    except (OSError, psutil.Error, ValueError):
+        return False
+
+
 def _ours(process: psutil.Process) -> bool:
     """A pid may belong to somebody else by now; every process of ours is or runs a file of this checkout."""
     return any(_PROJECT in part for part in [process.exe(), *process.cmdline()])

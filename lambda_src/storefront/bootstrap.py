@@ -12,12 +12,17 @@ from storefront.http.operations import Services
 from storefront.http.table import OPERATIONS
 from storefront.postgres import connect
 from storefront.relay import InvalidationRelay
+from storefront.repositories.inventory import InventoryRepository
 from storefront.repositories.outbox import OutboxRepository
 from storefront.repositories.products import ProductRepository
+from storefront.repositories.purchases import PurchaseRepository
 from storefront.repositories.sessions import SessionRepository
 from storefront.secrets_manager import read_secret
 from storefront.services.invalidation import Invalidator
+from storefront.services.inventory import InventoryService
+from storefront.services.leaderboard import LeaderboardService
 from storefront.services.products import ProductService
+from storefront.services.purchases import PurchaseService
 from storefront.services.sessions import SessionService
 from storefront.settings import AuthToken, CacheUser, Settings
 
@@ -35,9 +40,13 @@ def build_app(settings: Settings, *, background: bool = False, observer: Observe
     outbox = OutboxRepository(database)
     cache = _connect_cache(settings, outbox, background=background, observer=observer)
     invalidator = Invalidator(cache, outbox)
+    products, purchases = ProductRepository(database), PurchaseRepository(database)
     services = Services(
-        products=ProductService(ProductRepository(database), cache, invalidator),
+        products=ProductService(products, cache, invalidator),
         sessions=SessionService(SessionRepository(database), cache, invalidator),
+        inventory=InventoryService(InventoryRepository(database)),
+        purchases=PurchaseService(purchases, products),
+        leaderboard=LeaderboardService(purchases, cache),
         cache_available=cache.available,
         database_available=database.available,
         relay_period_seconds=settings.relay_period_seconds,

@@ -23,6 +23,23 @@ class Product(msgspec.Struct, frozen=True):
     version: int
 
 
+class Purchase(msgspec.Struct, frozen=True):
+    """So many of a product, sold at the price that it had."""
+
+    id: int
+    product_id: int
+    quantity: int
+    unit_price: Decimal
+
+
+class Bestseller(msgspec.Struct, frozen=True):
+    """How often a product was sold."""
+
+    product_id: int
+    name: str
+    units_sold: int
+
+
 class Session(msgspec.Struct, frozen=True):
     """A user who is logged in until `expires_at`, in UTC."""
 

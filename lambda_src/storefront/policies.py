@@ -1,15 +1,23 @@
-"""How each kind of data is cached: under which key, for how long, and what may be served when something is broken."""
+"""How each kind of data is cached: for how long, who deletes it, what is served when something is broken, and how old
+that may be. What an acknowledged write promises its readers, fault by fault: docs/consistency.md.
+
+While the cache is out of reach every read goes to the database, 32 at once in a process (BYPASS), whatever the policy.
+"""
 
 from datetime import UTC, datetime
 
 from cache_aside import LoadUnavailableError, Policy
 from storefront.database import DatabaseUnavailableError
-from storefront.entities import Product, Session
+from storefront.entities import Bestseller, Product, Session
 
 PRODUCT_PREFIX = "product:"
 SESSION_PREFIX = "session:"
-KEY_PREFIXES = (PRODUCT_PREFIX, SESSION_PREFIX)
+LEADERBOARD_PREFIX = "leaderboard:"
+KEY_PREFIXES = (PRODUCT_PREFIX, SESSION_PREFIX, LEADERBOARD_PREFIX)
 """Of every key that the app uses. Under role-based access its user may touch no other (stacks/cache_rights.py)."""
+
+LEADERBOARD_SIZE = 100
+LEADERBOARD_KEY = f"{LEADERBOARD_PREFIX}{LEADERBOARD_SIZE}"
 
 
 def product_key(product_id: int) -> str:
@@ -31,8 +39,10 @@ PRODUCT = Policy(
     stale_if_error_seconds=3600,
     stale_errors=(DatabaseUnavailableError, LoadUnavailableError),
 )
-"""Deleted by every creation, update and deletion of that product. While the database is out of reach, a product that
-nobody has changed since is served for an hour longer."""
+"""Deleted by: every creation, update and deletion of that product.
+Database down: what nobody has changed since is served for an hour longer, marked STALE; else 503.
+Promise: no read that begins after a write was acknowledged shows what was before it.
+"""
 
 _MOST_SESSION_SECONDS = 600
 
@@ -42,8 +52,23 @@ def _session_ttl_seconds(session: Session) -> float:
 
 
 SESSION = Policy(name="session", value_type=Session, ttl_seconds=_session_ttl_seconds, fail_closed=True)
-"""Deleted by logging out. Never stale, and never from a server that may have lost a deletion.
-
-At most ten minutes, which is how long a session outlives a user whom somebody deletes in SQL, past this app. Tokens
-that are none are not remembered: guesses would drive everything else out of the cache.
+"""Deleted by: logging out. TTL: the rest of the session's life, but ten minutes at most, which is how long a session
+outlives a user whom somebody deletes in SQL, past this app.
+Database down: who is cached is let in, nobody else: 503. Cache down, or after a failover: asks the database.
+Promise: refused everywhere once logging out was confirmed. Tokens that are none are not remembered: guesses would
+drive everything else out of the cache.
 """
+
+LEADERBOARD = Policy(
+    name="leaderboard", value_type=list[Bestseller], ttl_seconds=45, early_refresh_beta=1, max_bytes=256 * 1024
+)
+"""Deleted by: nobody, the TTL alone; a purchase that deleted it would make every reader add up all purchases.
+Before it expires one reader loads it anew (XFetch), so that nobody else waits for the aggregation.
+Database down: the rest of its 45 seconds, then 503. Cache down: one thread of a process adds up for all that wait.
+Promise: at most 60 s old: the TTL, and the 5 s that a load may take, twice if it was joined half-way.
+One value of 100 products is cut to every length.
+"""
+
+# Inventory has no policy, so nothing can cache it: whoever buys must see the committed stock. It is read past the cache
+# (BYPASS, no-store), costs one row by its key, and is answered 503 while the database is down. Purchases invalidate
+# nothing: neither they nor the stock are cached.

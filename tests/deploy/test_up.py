@@ -1,6 +1,7 @@
 """`make up` as a reader meets it: killed half-way, healed, used, broken on purpose, ended and started again."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -128,6 +129,16 @@ def test_no_other_user_can_read_a_secret(up: RunningUp) -> None:
 def closed(path: Path) -> bool:
     """Whether others are kept out by the file's mode or by that of a directory above it."""
     return not path.stat().st_mode & 0o004 or any(not parent.stat().st_mode & 0o001 for parent in path.parents)
+
+
+def test_seed_adds_products_and_purchases_once(up: RunningUp) -> None:
+    variables = {"LOCAL_DIRECTORY": str(up.directory), "PRODUCTS": "50", "PURCHASES": "3000"}
+    command = [sys.executable, "-m", "local.seed"]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "lambda_src"), **variables}
+    said = [subprocess.check_output(command, cwd=PROJECT, env=environment, text=True) for _ in range(2)]
+    assert said[0].startswith("50 products and 3,000 purchases in ")
+    assert said[1] == "nothing to do: the database has at least 3,000 purchases\n"
+    assert get_product(up, 150)[2]["name"] == "Linen Mirror 2"
 
 
 def test_read_survives_a_killed_cache_and_uses_it_again(up: RunningUp) -> None:

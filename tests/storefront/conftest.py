@@ -18,9 +18,11 @@ import redis
 
 from local.engines import Postgres, Valkey
 from local.tls import Certificates, ensure_certificates
-from storefront.bootstrap import build_app, build_relay
+from storefront.bootstrap import build_app, build_relay, connect_database
+from storefront.passwords import hash_password
 from storefront.relay import InvalidationRelay
 from storefront.settings import Settings
+from tests.storefront.counting import RecordingConnection
 from tests.storefront.deployment import (
     AUTH_SECRET,
     AUTH_TOKEN,
@@ -159,6 +161,29 @@ def client(app: WSGIApplication, valkey: Valkey, postgres: Postgres) -> Iterator
     postgres.start()
 
 
+@pytest.fixture
+def statements() -> list[str]:
+    """What the recorded client's app has asked the database."""
+    return []
+
+
+@pytest.fixture
+def recorded(
+    client: httpx.Client, settings: Settings, statements: list[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[httpx.Client]:
+    """A client of an app whose statements are noted."""
+
+    def recording(settings: Settings) -> RecordingConnection:
+        return RecordingConnection(connect_database(settings), statements)
+
+    monkeypatch.setattr("storefront.bootstrap.connect_database", recording)
+    app = build_app(settings)
+    with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://storefront") as connected:
+        until_cached(connected, "/products/1")
+        statements.clear()
+        yield connected
+
+
 @pytest.fixture(scope="session")
 def token(app: WSGIApplication) -> str:
     """That of a session which no test ends."""
@@ -171,6 +196,21 @@ def operator(client: httpx.Client, token: str) -> httpx.Client:
     """The client, logged in."""
     client.headers["Authorization"] = f"Bearer {token}"
     return client
+
+
+@pytest.fixture
+def customer(app: WSGIApplication, client: httpx.Client, master: Connection) -> Iterator[httpx.Client]:
+    """A client that is logged in as a new customer."""
+    login = {"username": f"customer-{next(_numbers)}", "password": "a customer's password"}
+    insert = "INSERT INTO users (username, password_hash) VALUES (%s, %s)"
+    master.execute(insert, [login["username"], hash_password(login["password"])])
+    headers = {"Authorization": f"Bearer {client.post('/sessions', json=login).json()['token']}"}
+    hooks = {"response": [assert_documented]}
+    transport = httpx.WSGITransport(app=app)
+    with httpx.Client(
+        transport=transport, base_url="http://storefront", event_hooks=hooks, headers=headers
+    ) as connected:
+        yield connected
 
 
 @pytest.fixture

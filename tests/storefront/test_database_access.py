@@ -39,6 +39,8 @@ def test_operator_keeps_the_password_it_has(
         "UPDATE inventory SET product_id = 1",
         "UPDATE purchases SET quantity = 1",
         "DELETE FROM purchases",
+        "DELETE FROM inventory",
+        "INSERT INTO purchases (id) OVERRIDING SYSTEM VALUE VALUES (1)",
         "INSERT INTO flags (name, enabled, rollout_percent) VALUES ('x', true, 100)",
         "DELETE FROM users",
         "UPDATE sessions SET user_id = 1",

@@ -60,10 +60,33 @@ def test_deleted_sample_data_stays_deleted(database: str, postgres: Postgres) ->
         assert connection.execute("SELECT count(*) FROM products").fetchone() == (0,)
 
 
+def test_sample_products_have_stock_and_two_thousand_purchases_once(database: str, postgres: Postgres) -> None:
+    migrate()
+    migrate("Update")
+    with connect(postgres, database) as connection:
+        assert connection.execute("SELECT count(*), min(available), max(available) FROM inventory").fetchone() == (
+            100,
+            100,
+            100,
+        )
+        assert connection.execute("SELECT count(*) FROM purchases").fetchone() == (2000,)
+
+
+def test_sample_sales_come_to_products_that_a_release_without_them_has_left(database: str, postgres: Postgres) -> None:
+    migrate()
+    with connect(postgres, database) as connection:
+        connection.execute("TRUNCATE purchases, inventory")
+        connection.execute("DELETE FROM products WHERE id > 10")
+        migrate("Update")
+        assert connection.execute("SELECT count(*) FROM inventory").fetchone() == (10,)
+        assert connection.execute("SELECT count(DISTINCT product_id) FROM purchases").fetchone() == (10,)
+
+
 def test_no_sample_data_where_the_stage_does_not_say_so(database: str, postgres: Postgres) -> None:
     migrate(sample_data="false")
     with connect(postgres, database) as connection:
-        assert connection.execute("SELECT count(*) FROM products").fetchone() == (0,)
+        rows = "SELECT FROM products UNION ALL SELECT FROM inventory UNION ALL SELECT FROM purchases"
+        assert connection.execute(rows).rowcount == 0
 
 
 def test_revisions_only_expand() -> None:

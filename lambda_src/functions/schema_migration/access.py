@@ -12,7 +12,7 @@ RIGHTS = {
     "users": "SELECT, INSERT (username, password_hash, role), UPDATE (password_hash)",
     "sessions": "SELECT, INSERT, DELETE",
     "inventory": "SELECT, INSERT, UPDATE (available)",
-    "purchases": "SELECT, INSERT",
+    "purchases": "SELECT, INSERT (product_id, user_id, quantity, unit_price, idempotency_key)",
     "flags": "SELECT, UPDATE (enabled, rollout_percent)",
     "cache_invalidations": "SELECT, INSERT (key), UPDATE (delivered_at), DELETE",
     "replayed_servers": "SELECT, INSERT (replication_id)",

@@ -1,12 +1,17 @@
-"""A hundred products to try the app with."""
+"""A hundred products to try the app with, and who bought them."""
 
 from decimal import Decimal
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from functions.schema_migration.sample_sales import priced_products, sell, stock
+from storefront.postgres import PostgresConnection
+
 _MATERIALS = ("Oak", "Walnut", "Steel", "Copper", "Linen", "Wool", "Glass", "Marble", "Leather", "Bamboo")
 _THINGS = ("Desk", "Lamp", "Chair", "Shelf", "Tray", "Clock", "Vase", "Basket", "Stool", "Mirror")
+
+_STOCK, _PURCHASES = 100, 2000
 
 
 def products() -> list[tuple[str, Decimal]]:
@@ -21,3 +26,12 @@ def load_sample_data(connection: Connection[TupleRow]) -> None:
     if connection.execute(never_used).rowcount:
         with connection.cursor() as cursor:
             cursor.executemany("INSERT INTO products (name, price) VALUES (%s, %s)", products())
+
+
+def load_sample_sales(connection: Connection[TupleRow]) -> None:
+    """Puts all products into stock and sells some, unless something was ever sold: sales are never deleted."""
+    portable = PostgresConnection(connection)
+    products = priced_products(portable)
+    if products and not portable.rows("SELECT 1 FROM purchases LIMIT 1", ()):
+        stock(portable, _STOCK)
+        sell(portable, products, _PURCHASES, seed=1)

@@ -7,16 +7,18 @@ from typing import Any
 import msgspec
 
 from storefront.http.codec import schema_hook
-from storefront.http.operations import MAX_ID, Operation
+from storefront.http.operations import IDEMPOTENCY_KEY, MAX_ID, Operation
 from storefront.http.problems import MEDIA_TYPE
 from storefront.http.schemas.service import OpenApiDocument, Problem
 
+_REFERENCE = "#/components/schemas/{name}"
 _HEADERS = {
-    "ETag": "The version of the product, for If-Match and If-None-Match.",
+    "ETag": "Of a product: its version, for If-Match and If-None-Match. Of a list: a hash of it, for If-None-Match.",
     "Location": "The path of the new product.",
     "X-Cache": "HIT: from the cache. MISS: from the database, and cached. BYPASS: from the database, as the cache is "
-    "out of reach or does not have it in time. STALE: the last value known, past its time but changed by nobody, as "
-    "the database is out of reach or slow.",
+    "out of reach, does not have it in time, or is never asked for it. STALE: the last value known, past its time but "
+    "changed by nobody, as the database is out of reach or slow. Of a page: the worst that is true of one of its "
+    "products, STALE before BYPASS before MISS; BYPASS when it is empty.",
     "X-Invalidation": "`pending`: committed, but the cache did not confirm in time that it forgot the old value. It is "
     "told again until it has.",
 }
@@ -25,10 +27,8 @@ _HEADERS = {
 def document(operations: Sequence[Operation]) -> OpenApiDocument:
     """OpenAPI 3.1: https://spec.openapis.org/oas/v3.1.1.html."""
     types = {kind for row in operations for kind in (row.body, *row.replies.values()) if kind} | {Problem}
-    ordered = sorted(types, key=lambda kind: kind.__name__)
-    _, schemas = msgspec.json.schema_components(
-        ordered, schema_hook=schema_hook, ref_template="#/components/schemas/{name}"
-    )
+    ordered = sorted(types, key=str)
+    _, schemas = msgspec.json.schema_components(ordered, schema_hook=schema_hook, ref_template=_REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
     for row in operations:
         paths.setdefault(row.path, {})[row.method.lower()] = _operation(row)
@@ -65,6 +65,10 @@ def _parameters(row: Operation) -> list[dict[str, Any]]:
         schema = msgspec.json.schema_components([row.query])[1][row.query.__name__]
         for name, described in schema["properties"].items():
             parameters.append({"name": name, "in": "query", "schema": described})
+    if row.idempotency_key:
+        schema = {"type": "string", "pattern": IDEMPOTENCY_KEY}
+        described = "The same request with the same key is carried out once, however often it is sent."
+        parameters.append({"name": "Idempotency-Key", "in": "header", "description": described, "schema": schema})
     conditions = [("If-Match", row.if_match), ("If-None-Match", row.conditional)]
     parameters += [{"name": name, "in": "header", "schema": {"type": "string"}} for name, read in conditions if read]
     return parameters
@@ -82,5 +86,6 @@ def _problem(status: HTTPStatus) -> dict[str, Any]:
     return {"description": status.phrase, "content": _content(MEDIA_TYPE, Problem)}
 
 
-def _content(media_type: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
-    return {media_type: {"schema": {"$ref": f"#/components/schemas/{kind.__name__}"}}}
+def _content(media_type: str, kind: type[msgspec.Struct] | type[list[Any]]) -> dict[str, Any]:
+    (schema,), _ = msgspec.json.schema_components([kind], schema_hook=schema_hook, ref_template=_REFERENCE)
+    return {media_type: {"schema": schema}}

@@ -1,6 +1,6 @@
 """The table of operations. Everything the app does over HTTP is a row of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -8,11 +8,17 @@ from typing import Any
 import msgspec
 
 from storefront.entities import Role, Session
+from storefront.services.inventory import InventoryService
+from storefront.services.leaderboard import LeaderboardService
 from storefront.services.products import ProductService
+from storefront.services.purchases import PurchaseService
 from storefront.services.sessions import SessionService
 
 MAX_ID = 2**63 - 1
 """The largest bigint of both databases."""
+
+IDEMPOTENCY_KEY = "^[!-~]{1,200}$"
+"""What may stand in an Idempotency-Key header."""
 
 ANYONE: tuple[Role, ...] = ()
 LOGGED_IN = tuple(Role)
@@ -36,6 +42,9 @@ class Services:
 
     products: ProductService
     sessions: SessionService
+    inventory: InventoryService
+    purchases: PurchaseService
+    leaderboard: LeaderboardService
     cache_available: Callable[[], bool]
     database_available: Callable[[], bool]
     relay_period_seconds: int
@@ -46,7 +55,8 @@ class Call:
     """A request, checked as far as its operation's row says.
 
     `body` and `query` are of the row's types; `session` is the current one of `token`, when the row is not for anyone.
-    `if_match` are the versions that the client accepts, None any.
+    `if_match` are the versions that the client accepts, None any. `idempotency_key` is that of the request and
+    of its repeats.
     """
 
     product_id: int = 0
@@ -55,6 +65,7 @@ class Call:
     token: str = ""
     current: Session | None = None
     if_match: list[int] | None = None
+    idempotency_key: str | None = None
 
     @property
     def session(self) -> Session:
@@ -69,7 +80,7 @@ class Reply:
     """An answer; the body is encoded as JSON."""
 
     status: HTTPStatus
-    body: msgspec.Struct | None = None
+    body: msgspec.Struct | Sequence[msgspec.Struct] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -87,12 +98,13 @@ class Operation:
     path: str
     summary: str
     handler: Callable[[Services, Call], Reply]
-    replies: Mapping[HTTPStatus, type[msgspec.Struct] | None]
+    replies: Mapping[HTTPStatus, type[msgspec.Struct] | type[list[Any]] | None]
     headers: tuple[str, ...] = ()
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
     allowed: tuple[Role, ...] = ANYONE
     if_match: bool = False
+    idempotency_key: bool = False
     problems: tuple[HTTPStatus, ...] = ()
 
     @property
@@ -116,7 +128,7 @@ class Operation:
             implied |= {HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE}
         if self.if_match:
             implied |= {HTTPStatus.PRECONDITION_FAILED}
-        if self.query:
+        if self.query or self.idempotency_key:
             implied |= {HTTPStatus.UNPROCESSABLE_ENTITY}
         if self.body:
             implied |= _BODY_PROBLEMS

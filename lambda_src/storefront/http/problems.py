@@ -12,8 +12,10 @@ from storefront.database import DatabaseUnavailableError
 from storefront.http.codec import encode
 from storefront.http.schemas.service import Problem
 from storefront.services.errors import (
+    IdempotencyKeyReusedError,
     NotAllowedError,
     NotLoggedInError,
+    OutOfStockError,
     ProductNotFoundError,
     VersionMismatchError,
     WrongCredentialsError,
@@ -34,6 +36,10 @@ def answer(error: Exception) -> falcon.HTTPError:
             return falcon.HTTPNotFound(description=NO_SUCH_PRODUCT)
         case VersionMismatchError():
             return falcon.HTTPPreconditionFailed(description="The product has another version than If-Match names.")
+        case OutOfStockError():
+            return falcon.HTTPConflict(description="There are not so many in stock.")
+        case IdempotencyKeyReusedError():
+            return falcon.HTTPUnprocessableEntity(description="This Idempotency-Key was that of another request.")
         case WrongCredentialsError():
             return falcon.HTTPUnauthorized(description="No user has this name and password.", headers=_CHALLENGE)
         case NotLoggedInError():

@@ -9,7 +9,7 @@ import msgspec
 from storefront.entities import Role, Session
 from storefront.http.bodies import read_body
 from storefront.http.etags import if_match
-from storefront.http.operations import MAX_ID, Call, Operation, Services
+from storefront.http.operations import IDEMPOTENCY_KEY, MAX_ID, Call, Operation, Services
 from storefront.http.problems import NO_SUCH_PRODUCT
 from storefront.services.errors import NotAllowedError, NotLoggedInError
 
@@ -31,6 +31,7 @@ def read_call(
         token=token,
         current=session,
         if_match=if_match(request) if row.if_match else None,
+        idempotency_key=_idempotency_key(request) if row.idempotency_key else None,
     )
 
 
@@ -48,6 +49,15 @@ def _parse_id(text: str) -> int:
     if not _ID.fullmatch(text) or int(text) > MAX_ID:
         raise falcon.HTTPNotFound(description=NO_SUCH_PRODUCT)
     return int(text)
+
+
+def _idempotency_key(request: falcon.Request) -> str | None:
+    key: str | None = request.get_header("Idempotency-Key")
+    if key is not None and not re.fullmatch(IDEMPOTENCY_KEY, key):
+        raise falcon.HTTPUnprocessableEntity(
+            description="Idempotency-Key has to have 1 to 200 visible ASCII characters."
+        )
+    return key
 
 
 def _query(request: falcon.Request, query: type[msgspec.Struct]) -> Any:

@@ -3,10 +3,12 @@
 from functools import cache
 from http import HTTPStatus
 
-from storefront.http.handlers import health, products, sessions
+from storefront.entities import Bestseller
+from storefront.http.handlers import health, products, sales, sessions
 from storefront.http.openapi import document
 from storefront.http.operations import LOGGED_IN, OPERATORS, Call, Operation, Reply, Services
-from storefront.http.schemas.products import ProductInput, ProductOutput
+from storefront.http.schemas.products import PageQuery, ProductInput, ProductOutput, ProductPage
+from storefront.http.schemas.sales import LeaderboardQuery, PurchaseInput, PurchaseOutput, Stock
 from storefront.http.schemas.service import Liveness, OpenApiDocument, Readiness
 from storefront.http.schemas.sessions import Credentials, CurrentSession, RevocationPending, SessionCreated
 
@@ -51,6 +53,16 @@ OPERATIONS = (
         headers=("X-Invalidation",),
     ),
     Operation(
+        method="GET",
+        path="/products",
+        summary="A page of products, in the order of their ids",
+        handler=products.list_products,
+        query=PageQuery,
+        replies={OK: ProductPage},
+        headers=("ETag", "X-Cache"),
+        problems=(HTTPStatus.SERVICE_UNAVAILABLE,),
+    ),
+    Operation(
         method="POST",
         path="/products",
         summary="Create a product",
@@ -88,6 +100,44 @@ OPERATIONS = (
         if_match=True,
         replies={NO_CONTENT: None},
         headers=("X-Invalidation",),
+    ),
+    Operation(
+        method="GET",
+        path="/products/{product_id}/inventory",
+        summary="How many there are, from the database",
+        handler=sales.get_inventory,
+        replies={OK: Stock},
+        headers=("X-Cache",),
+    ),
+    Operation(
+        method="PUT",
+        path="/products/{product_id}/inventory",
+        summary="Set how many there are",
+        handler=sales.replace_inventory,
+        allowed=OPERATORS,
+        body=Stock,
+        replies={OK: Stock},
+    ),
+    Operation(
+        method="POST",
+        path="/products/{product_id}/purchases",
+        summary="Buy, if there are enough",
+        handler=sales.create_purchase,
+        allowed=LOGGED_IN,
+        idempotency_key=True,
+        body=PurchaseInput,
+        replies={CREATED: PurchaseOutput},
+        problems=(HTTPStatus.CONFLICT,),
+    ),
+    Operation(
+        method="GET",
+        path="/leaderboard",
+        summary="The products of which most units were sold, at most a minute old",
+        handler=sales.get_leaderboard,
+        query=LeaderboardQuery,
+        replies={OK: list[Bestseller]},
+        headers=("ETag", "X-Cache"),
+        problems=(HTTPStatus.SERVICE_UNAVAILABLE,),
     ),
     Operation(
         method="GET",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from cache_aside import OutboxRow
-from storefront.database import Connection, Database
+from storefront.database import Connection, Database, placeholders
 from storefront.entities import Product
 from storefront.policies import product_key
 from storefront.repositories.outbox import record
@@ -25,6 +25,17 @@ class ProductRepository:
         statement = "SELECT id, name, price, version FROM products WHERE id = %(id)s"
         rows = self._database.read(statement, {"id": product_id})
         return Product(*rows[0]) if rows else None
+
+    def find_many(self, product_ids: Sequence[int]) -> list[Product]:
+        """Those of the products that there are, in any order."""
+        statement = "SELECT id, name, price, version FROM products"
+        rows = self._database.read(f"{statement} WHERE id IN ({placeholders(product_ids)})", product_ids)
+        return [Product(*row) for row in rows]
+
+    def ids_after(self, product_id: int, limit: int) -> list[int]:
+        """The ids that follow this one, in their order; `limit` at most."""
+        statement = "SELECT id FROM products WHERE id > %(after)s ORDER BY id LIMIT %(limit)s"
+        return [row[0] for row in self._database.read(statement, {"after": product_id, "limit": limit})]
 
     def insert(self, name: str, price: Decimal) -> tuple[Product, OutboxRow]:
         """The new product, with the id that the database gave it. Obsolete is its absence, which may be cached."""

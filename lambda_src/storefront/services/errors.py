@@ -11,6 +11,14 @@ class VersionMismatchError(Exception):
     """The product was changed since the caller read it."""
 
 
+class OutOfStockError(Exception):
+    """There is less in stock than somebody wants to buy."""
+
+
+class IdempotencyKeyReusedError(Exception):
+    """The caller has used this key for another request."""
+
+
 class WrongCredentialsError(Exception):
     """No user has this name and password."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 from cache_aside import CacheAside, Invalidation, Result
 from storefront.entities import Product
@@ -9,6 +10,16 @@ from storefront.policies import PRODUCT, product_key
 from storefront.repositories.products import ProductRepository
 from storefront.services.errors import ProductNotFoundError, VersionMismatchError
 from storefront.services.invalidation import Invalidator
+
+
+class Page(NamedTuple):
+    """Some products in the order of their ids, each with how it was served; after `last_id` there are more. None: no.
+
+    A product that was deleted meanwhile is None.
+    """
+
+    results: list[Result[Product]]
+    last_id: int | None
 
 
 class ProductService:
@@ -23,6 +34,21 @@ class ProductService:
         """The product, None when there is none, and how it was served. DatabaseUnavailableError, OverloadedError."""
         load = lambda: self._repository.find(product_id)  # noqa: E731
         return self._cache.get_or_load(product_key(product_id), load, policy=PRODUCT)
+
+    def page(self, after: int, limit: int) -> Page:
+        """The products that follow an id: which they are says the database, and what they are the cache, in one batch.
+
+        DatabaseUnavailableError, OverloadedError.
+        """
+        ids = self._repository.ids_after(after, limit + 1)
+        by_key = {product_key(product_id): product_id for product_id in ids[:limit]}
+
+        def load(missing: Sequence[str]) -> dict[str, Product | None]:
+            found = self._repository.find_many([by_key[key] for key in missing])
+            return {product_key(product.id): product for product in found}
+
+        results = self._cache.get_many_or_load(by_key, load, policy=PRODUCT)
+        return Page([results[key] for key in by_key], ids[limit - 1] if len(ids) > limit else None)
 
     def create(self, name: str, price: Decimal) -> tuple[Product, Invalidation]:
         """The new product. Its key may hold that no such product exists, so it is deleted too."""

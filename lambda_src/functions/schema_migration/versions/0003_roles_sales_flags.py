@@ -31,6 +31,8 @@ def upgrade() -> None:
         sa.Column("idempotency_key", sa.String(200)),
         sa.UniqueConstraint("user_id", "idempotency_key"),
     )
+    # All that adding up the units of each product reads.
+    op.create_index("purchases_units", "purchases", ["product_id", "quantity"])
     op.create_table(
         "flags",
         sa.Column("name", sa.String(64), primary_key=True),

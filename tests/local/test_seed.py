@@ -1,0 +1,149 @@
+"""The catalogue and the purchases that `make seed` adds."""
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import LiteralString
+
+import pytest
+
+from functions.schema_migration.migration import migrate
+from functions.schema_migration.sample_sales import Priced, sell
+from functions.schema_migration.settings import Login, Settings
+from local.engines import Postgres
+from local.seed import main, plant
+from local.tls import Certificates
+from storefront.database import Database, Parameters, Row
+from storefront.endpoints import Endpoint
+from storefront.postgres import PostgresConnection, open_connection
+
+PASSWORD = "the-master-password-of-this-test"
+
+
+class Paper:
+    """A connection to a database that has a user and writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+
+    def rows(self, statement: LiteralString, parameters: Parameters) -> list[Row]:
+        """The user's id."""
+        return [(1,)]
+
+    def change(self, statement: LiteralString, parameters: Parameters) -> int:
+        """Notes it."""
+        self.statements.append(statement)
+        return 0
+
+    def insert(self, statement: LiteralString, parameters: Parameters) -> int:
+        """Not asked for."""
+        raise NotImplementedError
+
+    def closed(self) -> bool:
+        """Never."""
+        return False
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+@pytest.fixture
+def database(home: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A migrated database without sample data, as the master user meets it."""
+    engine = Postgres(home / "postgres", master_password=PASSWORD, database="shop", certificates=certificates)
+    engine.start()
+    monkeypatch.setenv("PGSSLROOTCERT", str(certificates.ca_file))
+    settings = Settings(
+        endpoint=Endpoint("localhost", engine.port),
+        database="shop",
+        app_role="app",
+        master_secret_arn="",
+        operator_secret_arn="",
+        app_password="p",
+    )
+    operator = Login(username="operator", password="p")
+    migrate(settings, master=Login(username="postgres", password=PASSWORD), operator=operator, sample_data=False)
+    master = open_connection(settings.endpoint, database="shop", user="postgres", password=PASSWORD)
+    yield Database(lambda: PostgresConnection(master))
+    engine.stop()
+
+
+def count(database: Database, table: LiteralString) -> int:
+    """How many rows it has."""
+    how_many: LiteralString = "SELECT COUNT(*)"
+    return int(database.read(f"{how_many} FROM {table}")[0][0])
+
+
+def written(seed: int) -> list[str]:
+    """The statements of ten thousand sales of a hundred products."""
+    paper = Paper()
+    sell(paper, [Priced(number, Decimal("1.50")) for number in range(1, 101)], 10_000, seed=seed)
+    return paper.statements
+
+
+def test_same_seed_is_the_same_sales_and_another_one_is_not() -> None:
+    assert written(1) == written(1) != written(2)
+
+
+@pytest.mark.engines
+def test_few_products_sell_most_and_progress_is_told(database: Database) -> None:
+    told: list[int] = []
+    assert plant(database, 200, 25_000, seed=1, progress=told.append)
+    assert told == [10_000, 20_000, 25_000]
+    assert [count(database, table) for table in ("products", "inventory", "purchases")] == [200, 200, 25_000]
+    rows = database.read("SELECT product_id, SUM(quantity) FROM purchases GROUP BY product_id")
+    units: Counter[int] = Counter({product_id: int(sold) for product_id, sold in rows})
+    first, second, third, *_ = [sold for _, sold in units.most_common()]
+    assert len(units) == 200
+    # Zipf: half as much, a third as much; the top 1 % (two of 200) have a quarter of all.
+    assert 1.7 < first / second < 2.3
+    assert 2.5 < first / third < 3.5
+    assert 0.22 < (first + second) / units.total() < 0.29
+
+
+@pytest.mark.engines
+def test_second_run_adds_nothing(database: Database) -> None:
+    assert plant(database, 10, 100, seed=1, progress=lambda _: None)
+    assert not plant(database, 10, 100, seed=2, progress=lambda _: None)
+    assert (count(database, "products"), count(database, "purchases")) == (10, 100)
+
+
+@pytest.mark.engines
+def test_absence_of_its_products_is_recorded_as_obsolete(database: Database) -> None:
+    plant(database, 3, 10, seed=1, progress=lambda _: None)
+    keys = [key for (key,) in database.read('SELECT "key" FROM cache_invalidations ORDER BY id', ())]
+    ids = [number for (number,) in database.read("SELECT id FROM products ORDER BY id")]
+    assert keys == [f"product:{number}" for number in ids]
+
+
+@pytest.mark.engines
+def test_interrupted_run_leaves_nothing(database: Database) -> None:
+    def interrupt(_done: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        plant(database, 3, 10, seed=1, progress=interrupt)
+    assert (count(database, "products"), count(database, "purchases")) == (0, 0)
+
+
+@pytest.mark.parametrize("left_behind", [None, "999999999", "1", "", "text"])
+def test_without_a_running_up_it_says_so(
+    tmp_path: Path, left_behind: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("local.seed.LOCAL", tmp_path)
+    if left_behind is not None:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "gunicorn.pid").write_text(left_behind)
+    assert main() == 1
+    complaint = "error: `make up` does not run, or is not ready yet: start it in another terminal\n"
+    assert capsys.readouterr() == ("", complaint)
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many", "10000001"])
+def test_odd_numbers_are_refused(
+    number: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PURCHASES", number)
+    assert main() == 1
+    assert f"PURCHASES={number} is not a number" in capsys.readouterr().err

@@ -1,0 +1,55 @@
+"""What a request costs: the statements that the database ran, and the commands that the cache did."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import LiteralString
+
+import redis
+
+from storefront.database import Connection, Parameters, Row
+
+# What connecting and asking for these statistics adds.
+_OVERHEAD = {"info", "auth", "hello", "client", "client|setinfo", "select", "ping", "role"}
+
+
+class RecordingConnection:
+    """A `storefront.database.Connection` that notes every statement in `statements` and passes it on."""
+
+    def __init__(self, connection: Connection, statements: list[str]) -> None:
+        self._connection, self._statements = connection, statements
+
+    def rows(self, statement: LiteralString, parameters: Parameters) -> list[Row]:
+        """See `Connection`."""
+        self._statements.append(statement)
+        return self._connection.rows(statement, parameters)
+
+    def change(self, statement: LiteralString, parameters: Parameters) -> int:
+        """See `Connection`."""
+        self._statements.append(statement)
+        return self._connection.change(statement, parameters)
+
+    def insert(self, statement: LiteralString, parameters: Parameters) -> int:
+        """See `Connection`."""
+        self._statements.append(statement)
+        return self._connection.insert(statement, parameters)
+
+    def closed(self) -> bool:
+        """See `Connection`."""
+        return self._connection.closed()
+
+    def close(self) -> None:
+        """See `Connection`."""
+        self._connection.close()
+
+
+def commands_of(cache: redis.Redis, action: Callable[[], object]) -> Counter[str]:
+    """The commands that the cache ran for others during the action, by name."""
+    before = _commands(cache)
+    action()
+    return _commands(cache) - before
+
+
+def _commands(cache: redis.Redis) -> Counter[str]:
+    statistics = cache.info("commandstats")
+    counts = {name.removeprefix("cmdstat_"): figures["calls"] for name, figures in statistics.items()}
+    return Counter({name: calls for name, calls in counts.items() if name not in _OVERHEAD})
