@@ -1,6 +1,7 @@
 """Running statements on the database, whichever engine it is."""
 
 import logging
+import select
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, LiteralString, Protocol, TypeVar
@@ -129,6 +130,17 @@ class Database:
         except LoginRefusedError:
             # The credentials may have been replaced between reading and using them.
             return self._connect()
+
+
+def hung_up(descriptor: int) -> bool:
+    """Whether the server has ended this idle connection.
+
+    What can be read from one that waits for nothing is the end of its stream. Seen before a statement is sent, a
+    restarted server costs a new connection instead of an error in doubt.
+    """
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def placeholders(values: Sequence[object]) -> LiteralString:

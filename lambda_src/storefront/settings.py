@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from storefront.endpoints import Endpoint, parse_endpoint
+from storefront.engines import DEFAULT_PORTS, Engine, engine_of
 
 
 class SettingsError(Exception):
@@ -23,6 +24,7 @@ class Settings:
     cache: Endpoint
     cache_timeout_seconds: float = 0.2
     auth_secret_arn: str
+    engine: Engine = "postgres"
     database: Endpoint
     database_name: str
     database_user: str
@@ -33,11 +35,12 @@ class Settings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Reads the variables; opens no connection. SettingsError for the first that is missing or malformed."""
-        password = environment.get("RDS_PASSWORD")
+        password, engine = environment.get("RDS_PASSWORD"), _engine(environment)
         return cls(
             cache=_endpoint(environment, "ELASTICACHE_ENDPOINT", 6379),
             auth_secret_arn=_text(environment, "ELASTICACHE_AUTH_SECRET_ARN"),
-            database=_endpoint(environment, "RDS_ENDPOINT", 5432),
+            engine=engine,
+            database=_endpoint(environment, "RDS_ENDPOINT", DEFAULT_PORTS[engine]),
             database_name=_text(environment, "RDS_DB_NAME"),
             database_user=_text(environment, "RDS_USER"),
             database_password=password,
@@ -50,6 +53,13 @@ def _text(environment: Mapping[str, str], name: str) -> str:
     if value := environment.get(name):
         return value
     raise SettingsError(f"the environment variable {name} is not set")
+
+
+def _engine(environment: Mapping[str, str]) -> Engine:
+    try:
+        return engine_of(environment)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: int) -> int:

@@ -30,7 +30,7 @@ def variables(*, cache: str, database: str, ca_file: str, aws_url: str) -> dict[
         "ELASTICACHE_AUTH_SECRET_ARN": AUTH_SECRET,
         "ELASTICACHE_ENDPOINT": cache,
         "OPERATOR_SECRET_ARN": OPERATOR_SECRET,
-        "PGSSLROOTCERT": ca_file,
+        "RDS_CA_FILE": ca_file,
         "RDS_DB_NAME": "storefront",
         "RDS_ENDPOINT": database,
         "RDS_MASTER_SECRET_ARN": MASTER_SECRET,

@@ -2,8 +2,7 @@
 
 from decimal import Decimal
 
-from psycopg import Connection
-from psycopg.rows import TupleRow
+import sqlalchemy as sa
 
 _MATERIALS = ("Oak", "Walnut", "Steel", "Copper", "Linen", "Wool", "Glass", "Marble", "Leather", "Bamboo")
 _THINGS = ("Desk", "Lamp", "Chair", "Shelf", "Tray", "Clock", "Vase", "Basket", "Stool", "Mirror")
@@ -15,9 +14,7 @@ def products() -> list[tuple[str, Decimal]]:
     return [(name, Decimal(990 + 137 * number) / 100) for number, name in enumerate(names)]
 
 
-def load_sample_data(connection: Connection[TupleRow]) -> None:
-    """Inserts the products, as ids 1 to 100, unless the table ever held one: what was deleted stays deleted."""
-    never_used = "SELECT FROM products_id_seq WHERE NOT is_called"
-    if connection.execute(never_used).rowcount:
-        with connection.cursor() as cursor:
-            cursor.executemany("INSERT INTO products (name, price) VALUES (%s, %s)", products())
+def load_sample_data(connection: sa.Connection) -> None:
+    """Inserts the products into a table that never held one, as ids 1 to 100."""
+    rows = [{"name": name, "price": price} for name, price in products()]
+    connection.execute(sa.text("INSERT INTO products (name, price) VALUES (:name, :price)"), rows)
