@@ -4,8 +4,8 @@ A mutant is made in the constructs, with everything of the register accepted, so
 """
 
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +18,7 @@ from stacks.exceptions import matching
 
 CACHE = "Data/Cache/Resource"
 DATABASE = "Data/Database/Resource/Resource"
+PARAMETERS = "Data/Database/ParameterGroup/Resource"
 FUNCTION = "App/Service/Function/Resource/Resource"
 BUCKET = "App/WebEntry/AccessLogs/Resource"
 LISTENER = "App/WebEntry/Resource/Listener/Resource"
@@ -29,12 +30,13 @@ ANYWHERE = "0.0.0.0/0"
 
 @dataclass(frozen=True)
 class Mutant:
-    """A mistake: what it is, the rule that must find it, the construct and what is done to it."""
+    """A mistake: what it is, the rule that must find it, the construct, what is done to it, and with which settings."""
 
     mistake: str
     rule: str
     construct: str
     change: Callable[[Any], None]
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def apply(self, app: cdk.App) -> None:
         """Make the mistake."""
@@ -48,6 +50,10 @@ def _mutant(mistake: str, rule: str, construct: str, **attributes: Any) -> Mutan
             setattr(resource, name, value)
 
     return Mutant(mistake, rule, construct, change)
+
+
+def _with_mysql(mistake: str, rule: str, construct: str, **attributes: Any) -> Mutant:
+    return replace(_mutant(mistake, rule, construct, **attributes), settings={"database.engine": "mysql"})
 
 
 def _balancer(mistake: str, rule: str, attribute: str, value: str) -> Mutant:
@@ -119,8 +125,15 @@ MUTANTS = (
     _mutant(
         "the database accepts plain text",
         "DATABASE_WITHOUT_TLS",
-        "Data/Database/ParameterGroup/Resource",
+        PARAMETERS,
         parameters={"rds.force_ssl": "0"},
+    ),
+    _with_mysql("MySQL accepts plain text", "DATABASE_WITHOUT_TLS", PARAMETERS, parameters={"rds.force_ssl": "1"}),
+    _with_mysql(
+        "MySQL keeps its audit log",
+        "HIPAA.Security-RDSLoggingEnabled[LogExport::audit]",
+        DATABASE,
+        enable_cloudwatch_logs_exports=["error", "general", "slowquery"],
     ),
     _mutant(
         "the app's role may read every secret",
@@ -206,8 +219,9 @@ MUTANTS = (
 
 def rules_that_find(number: int) -> frozenset[str]:
     """The rules that find something in one of `MUTANTS`."""
+    mutant = MUTANTS[number]
     with TemporaryDirectory() as directory:
-        audited = synthesize("prod", Path(directory), acknowledged=True, change=MUTANTS[number].apply)
+        audited = synthesize("prod", Path(directory), mutant.settings, acknowledged=True, change=mutant.apply)
     return frozenset(finding.rule for findings in audited.findings.values() for finding in findings)
 
 

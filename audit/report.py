@@ -68,13 +68,14 @@ def other_settings(register: Sequence[Decision]) -> dict[str, dict[str, str]]:
 
 
 def table(audits: Sequence[Audit], register: Sequence[Decision]) -> Iterator[str]:
-    """One line a pack and stage."""
-    yield f"{'stage':6}{'pack':24}{'rules':>6}{'findings':>10}{'exceptions':>12}"
+    """One line a pack, stage and SQL engine."""
+    yield f"{'stage':6}{'database':10}{'pack':24}{'rules':>6}{'findings':>10}{'exceptions':>12}"
     for audited in audits:
         for result in audited.results:
             excepted = sum(accepted(finding, audited.config, register) for finding in result.findings)
             left = len(result.findings) - excepted
-            yield f"{audited.config.stage:6}{result.pack:24}{result.rules:6}{left:10}{excepted:12}"
+            stage, engine = audited.config.stage, audited.config.database.engine
+            yield f"{stage:6}{engine:10}{result.pack:24}{result.rules:6}{left:10}{excepted:12}"
 
 
 def problems(audits: Sequence[Audit], register: Sequence[Decision]) -> Iterator[str]:

@@ -86,6 +86,7 @@ _TLS_POLICIES = (
     "ELBSecurityPolicy-TLS13-1-3-PQ-2025-09",
 )
 _RUNTIMES = ("python3.10", "python3.11", "python3.12", "python3.13", "python3.14", "nodejs22.x", "nodejs24.x")
+_PORTS = ("5432", "3306")
 _VPC = "AWS::EC2::VPC"
 _EVENTS = "AWS::RDS::EventSubscription"
 _CACHE = "AWS::ElastiCache::ReplicationGroup"
@@ -128,13 +129,13 @@ CONTROLS = (
     Control("RDS.20", "someone is told of the instance's events", _DATABASE, companion=_EVENTS),
     Control("RDS.21", "someone is told of the parameters' events", "AWS::RDS::DBParameterGroup", companion=_EVENTS),
     Control("RDS.22", "someone is told of the groups' events", _DATABASE, companion=_EVENTS),
-    Control("RDS.23", "not the engine's default port", _DATABASE, lambda p: str(p.get("Port", "5432")) != "5432"),
+    Control("RDS.23", "not the engine's default port", _DATABASE, lambda p: str(p.get("Port", "5432")) not in _PORTS),
     Control("RDS.25", "a user name of its own", _DATABASE, lambda p: p["MasterUsername"] not in {"postgres", "admin"}),
     Control(
         "RDS.36",
         "PostgreSQL's log in CloudWatch",
         _DATABASE,
-        lambda p: "postgresql" in p["EnableCloudwatchLogsExports"],
+        lambda p: p["Engine"] != "postgres" or "postgresql" in p["EnableCloudwatchLogsExports"],
     ),
     Control(
         "RDS.46",

@@ -14,6 +14,7 @@ def data_environment(cache: RedisReplicationGroup, database: Database, database_
     return {
         "ELASTICACHE_ENDPOINT": cache.primary_endpoint,
         "ELASTICACHE_AUTH_SECRET_ARN": cache.auth_token.secret.secret_arn,
+        "RDS_ENGINE": database.engine.name,
         "RDS_ENDPOINT": database.endpoint,
         "RDS_DB_NAME": database.database_name,
         "RDS_USER": database_user,

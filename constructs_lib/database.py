@@ -1,4 +1,4 @@
-"""RDS for PostgreSQL with the settings that `rds.DatabaseInstance` leaves to its poor defaults."""
+"""An RDS instance with the settings that `rds.DatabaseInstance` leaves to its poor defaults."""
 
 from typing import Literal, cast
 
@@ -11,11 +11,11 @@ from aws_cdk import aws_rds as rds
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from constructs_lib.database_engine import POSTGRES_18, DatabaseEngine
 from constructs_lib.errors import PropError
 from constructs_lib.log_groups import LogSettings
 from constructs_lib.secret_access import grant_secret_read
 
-LOG_EXPORTS = {"PostgresqlLogGroup": "postgresql", "UpgradeLogGroup": "upgrade"}
 MASTER_USERNAME = "database_admin"  # not the one that every attacker tries first
 Insights = Literal["off", "standard", "advanced"]
 _INSIGHTS_MODE = {
@@ -32,9 +32,10 @@ _INSIGHTS_RETENTION = {
 
 @jsii.implements(ec2.IConnectable)
 class Database(Construct):
-    """A PostgreSQL 18 instance and, if wanted, its standby. TLS is required and IAM users may connect.
+    """A database instance and, if wanted, its standby. TLS is required and IAM users may connect.
 
     RDS makes and keeps the master password; `grant_master_secret_read` is for the function that makes the roles.
+    Another engine is another database: see docs/decisions/one-engine-switch.md before changing it.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Database(Construct):
         database_name: str,
         encryption_key: kms.IKey,
         log_settings: LogSettings,
+        engine: DatabaseEngine = POSTGRES_18,
         multi_az: bool = False,
         allocated_storage_gib: int = 20,
         max_allocated_storage_gib: int = 100,
@@ -69,6 +71,8 @@ class Database(Construct):
         :param database_name: the database to create, create-only
         :param encryption_key: encrypts storage, snapshots, insights and the master secret; create-only
         :param log_settings: of the exported logs
+        :param engine: engine, port, parameters, logs and plug-ins; another one replaces the instance. Default:
+            PostgreSQL 18
         :param multi_az: keep a standby in another zone. Default: False, none
         :param allocated_storage_gib: storage at the start, GiB. Default: 20, the least that gp3 takes
         :param max_allocated_storage_gib: where storage autoscaling stops, GiB. Default: 100
@@ -82,18 +86,18 @@ class Database(Construct):
         :raises PropError: for insights on a class that has none
         """
         super().__init__(scope, construct_id)
-        _check_insights(insights, instance_type)
+        _check_insights(insights, instance_type, engine)
         self._key = encryption_key
-        engine = rds.DatabaseInstanceEngine.postgres(version=rds.PostgresEngineVersion.VER_18)
+        self.engine = engine
         self.instance = rds.DatabaseInstance(
             self,
             "Resource",
-            # The major version only: RDS upgrades minor ones, and a template with an older one would undo that.
-            engine=engine,
+            engine=engine.version,
             auto_minor_version_upgrade=True,
             parameter_group=rds.ParameterGroup(
-                self, "ParameterGroup", description="TLS only", engine=engine, parameters={"rds.force_ssl": "1"}
+                self, "ParameterGroup", description="TLS only", engine=engine.version, parameters=engine.parameters
             ),
+            option_group=self._option_group(deletion_protection) if engine.options else None,
             ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1,
             vpc=vpc,
             subnet_group=rds.SubnetGroup(
@@ -120,7 +124,7 @@ class Database(Construct):
             delete_automated_backups=not deletion_protection,
             deletion_protection=deletion_protection,
             removal_policy=RemovalPolicy.SNAPSHOT if deletion_protection else RemovalPolicy.DESTROY,
-            cloudwatch_logs_exports=list(LOG_EXPORTS.values()),
+            cloudwatch_logs_exports=list(engine.log_exports.values()),
             monitoring_interval=Duration.seconds(monitoring_interval_seconds),
             database_insights_mode=_INSIGHTS_MODE[insights],
             enable_performance_insights=insights != "off",
@@ -128,7 +132,7 @@ class Database(Construct):
             performance_insight_encryption_key=None if insights == "off" else encryption_key,
         )
         # RDS makes groups of these names itself, unencrypted and for ever, unless they are there first.
-        for construct_id, export in LOG_EXPORTS.items():
+        for construct_id, export in engine.log_exports.items():
             name = f"/aws/rds/instance/{instance_identifier}/{export}"
             self.instance.node.add_dependency(log_settings.group(self, construct_id, name=name))
         self.database_name = database_name
@@ -156,11 +160,24 @@ class Database(Construct):
         """Allow reading the master password, and its key for this secret only."""
         return grant_secret_read(grantee, self.master_secret, self._key)
 
+    def _option_group(self, keep: bool) -> rds.OptionGroup:
+        group = rds.OptionGroup(
+            self,
+            "OptionGroup",
+            description="Plug-ins of the engine",
+            engine=self.engine.version,
+            configurations=[
+                rds.OptionConfiguration(name=name, settings=settings) for name, settings in self.engine.options.items()
+            ],
+        )
+        # RDS deletes no option group that a snapshot needs ("Working with option groups", RDS User Guide).
+        group.apply_removal_policy(RemovalPolicy.RETAIN if keep else RemovalPolicy.DESTROY)
+        return group
 
-def _check_insights(insights: Insights, instance_type: str) -> None:
-    family, size = instance_type.removeprefix("db.").split(".")
-    if insights != "off" and family in {"t2", "t3", "t4g"} and size in {"micro", "small"}:
+
+def _check_insights(insights: Insights, instance_type: str, engine: DatabaseEngine) -> None:
+    if insights != "off" and instance_type in engine.classes_without_insights:
         raise PropError(
-            f"insights must be off on instance_type {instance_type}, got: {insights}. "
-            "Micro and small burstable classes have no Database Insights; allowed from db.t4g.medium on"
+            f"insights must be off on instance_type {instance_type} with {engine.name}, got: {insights}. "
+            "Micro and small burstable classes have none there; allowed from db.t4g.medium on"
         )

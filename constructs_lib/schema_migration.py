@@ -78,6 +78,7 @@ class SchemaMigration(Construct):
             vpc_subnets=vpc_subnets,
             security_group=security_group,
             environment={
+                "RDS_ENGINE": database.engine.name,
                 "RDS_ENDPOINT": database.endpoint,
                 "RDS_DB_NAME": database.database_name,
                 "RDS_USER": database_user,

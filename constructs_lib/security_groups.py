@@ -34,7 +34,7 @@ class AllowedPath:
 
 
 def allowed_paths(
-    *, listener_port: int, listener_cidrs: Sequence[str], internet_egress: bool
+    *, listener_port: int, listener_cidrs: Sequence[str], database_port: int, internet_egress: bool
 ) -> tuple[AllowedPath, ...]:
     """The table. Nothing that is not in it can connect: not cache to database, not the data tier to anything."""
     listener = tuple(
@@ -45,7 +45,7 @@ def allowed_paths(
     return (
         *listener,
         AllowedPath(source=APP, target=CACHE, port=6379, why="The app tier reads and invalidates the cache"),
-        AllowedPath(source=APP, target=DATABASE, port=5432, why="The app tier queries the database"),
+        AllowedPath(source=APP, target=DATABASE, port=database_port, why="The app tier queries the database"),
         AllowedPath(source=APP, target=ENDPOINTS, port=443, why="The app tier calls AWS services"),
         *((internet,) if internet_egress else ()),
     )

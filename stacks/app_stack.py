@@ -122,7 +122,7 @@ class AppStack(cdk.Stack):
             database=data.database,
             database_user=DATABASE_USER,
             environment_key=self.environment_key,
-            reserved_concurrency=1 if config.app.reserved_concurrency else None,
+            reserved_concurrency=1 if config.app.reserved_concurrency is not None else None,
             log_settings=log_settings(config, network.log_key),
         )
 

@@ -82,6 +82,11 @@ class CacheConfig(Settings):
 class DatabaseConfig(Settings):
     """The RDS instance."""
 
+    engine: Literal["postgres", "mysql"] = Field(
+        "postgres",
+        description="PostgreSQL 18 or MySQL 8.4 LTS, with its port, parameters and logs; decide before the first "
+        "deployment: another engine is another, empty database",
+    )
     instance_type: str = Field(pattern=r"^db\.[a-z0-9-]+\.[a-z0-9-]+$", description="size of the instance")
     multi_az: bool = Field(description="a standby in another zone that takes over")
     allocated_storage_gib: int = Field(20, ge=20, le=65536, description="storage at the start, GiB of gp3")
@@ -90,7 +95,7 @@ class DatabaseConfig(Settings):
     backup_window: DailyWindow = Field("02:00-02:45", description="when the daily backup is taken, UTC")
     maintenance_window: WeeklyWindow = Field("sun:05:30-sun:06:30", description="when AWS may patch, UTC")
     insights: Literal["off", "standard", "advanced"] = Field(
-        description="mode of Database Insights; micro and small burstable classes have none"
+        description="mode of Database Insights; with mysql, micro and small burstable classes have none"
     )
     monitoring_interval_seconds: Literal[1, 5, 10, 15, 30, 60] = Field(
         60, description="seconds between the operating system's metrics (enhanced monitoring)"
@@ -187,6 +192,11 @@ class StageConfig(Settings):
     backup: BackupConfig
     app: AppConfig
     web: WebConfig
+
+    @property
+    def database_identifier(self) -> str:
+        """The database instance's name, which RDS also derives the names of its log groups from."""
+        return f"cache-aside-{self.stage}"
 
     @property
     def https(self) -> bool:

@@ -9,6 +9,7 @@ from constructs import Construct
 from constructs_lib.auth_token import AuthToken
 from constructs_lib.database import Database
 from constructs_lib.database_backup import DatabaseBackup
+from constructs_lib.database_engine import DATABASE_ENGINES
 from constructs_lib.redis_replication_group import REDIS_7_1, VALKEY_8_2, RedisReplicationGroup
 from stacks.config import StageConfig
 from stacks.network_stack import NetworkStack
@@ -82,7 +83,8 @@ class DataStack(cdk.Stack):
             vpc=network.network.vpc,
             vpc_subnets=network.network.data_subnets,
             security_group=network.security_groups.database,
-            instance_identifier=f"cache-aside-{config.stage}",
+            engine=DATABASE_ENGINES[settings.engine],
+            instance_identifier=config.database_identifier,
             instance_type=settings.instance_type,
             database_name=DATABASE_NAME,
             encryption_key=self.database_key,

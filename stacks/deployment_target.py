@@ -1,7 +1,8 @@
-"""Refuse a deployment that would go anywhere but to the stage's own account and region.
+"""Refuse a deployment that would go anywhere but to the stage's own account and region, or to another SQL engine.
 
 ``python -m stacks.deployment_target -c stage=prod -c account=...`` prints where it goes if the caller's credentials and
-region are the configured ones, and else fails with one clear error. `make deploy` asks it first.
+region are the configured ones and the stage's database, if there is one, has the configured engine. Else it fails with
+one clear error. `make deploy` asks it first.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from stacks.stages import DEFAULT_STAGE, ConfigError, load
 
 
 class WrongTargetError(Exception):
-    """The credentials or the region at hand are not the stage's. The message names both."""
+    """The credentials, the region or the database at hand are not the stage's. The message names both."""
 
 
 def check(config: StageConfig, session: boto3.Session) -> str:
@@ -46,6 +47,25 @@ def check(config: StageConfig, session: boto3.Session) -> str:
     return identity["Arn"]
 
 
+def check_engine(config: StageConfig, session: boto3.Session) -> None:
+    """Nothing, unless the stage has a database of another engine: see docs/decisions/one-engine-switch.md.
+
+    :raises WrongTargetError: if it has, or if that cannot be found out
+    """
+    rds = session.client("rds")
+    try:
+        (database,) = rds.describe_db_instances(DBInstanceIdentifier=config.database_identifier)["DBInstances"]
+    except rds.exceptions.DBInstanceNotFoundFault:
+        return
+    except (BotoCoreError, ClientError) as error:
+        raise WrongTargetError(f"cannot find out which engine the database has: {error}") from error
+    if (deployed := database["Engine"]) != config.database.engine:
+        raise WrongTargetError(
+            f"the database of stage {config.stage} is {deployed}, not {config.database.engine}, and stays what it is: "
+            f"give -c database.engine={deployed}"
+        )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Check what the command line names, with the same ``-c KEY=VALUE`` that the CDK CLI takes."""
     parser = argparse.ArgumentParser(prog="stacks.deployment_target", description=__doc__)
@@ -53,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     overrides = dict(_pair(text) for text in parser.parse_args(arguments).context)
     try:
         config = load(overrides.pop("stage", DEFAULT_STAGE), overrides)
-        caller = check(config, boto3.Session())
+        session = boto3.Session()
+        caller = check(config, session)
+        check_engine(config, session)
     except (ConfigError, WrongTargetError) as error:
         sys.exit(f"error: {error}")
     sys.stdout.write(f"deploying stage {config.stage} to {config.account} in {config.region} as {caller}\n")

@@ -4,6 +4,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
+from constructs_lib.database_engine import DATABASE_ENGINES
 from constructs_lib.log_groups import LogKey
 from constructs_lib.network import Network
 from constructs_lib.security_groups import SecurityGroups, allowed_paths
@@ -45,6 +46,7 @@ class NetworkStack(cdk.Stack):
             paths=allowed_paths(
                 listener_port=HTTPS_PORT if config.https else HTTP_PORT,
                 listener_cidrs=[str(cidr) for cidr in config.web.allowed_cidrs],
+                database_port=DATABASE_ENGINES[config.database.engine].port,
                 internet_egress=config.network.nat_gateways > 0,
             ),
         )

@@ -20,6 +20,19 @@ def prod() -> Stage:
     return synthesize("prod")
 
 
+@pytest.fixture(scope="session")
+def mysql() -> Stage:
+    """Prod with the other SQL engine."""
+    return synthesize("prod", database__engine="mysql")
+
+
+@pytest.fixture(params=["dev", "prod", "mysql"])
+def any_stage(request: pytest.FixtureRequest) -> Stage:
+    """Each stage in turn, and prod with the other SQL engine."""
+    found: Stage = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture(params=["dev", "prod"])
 def stage(request: pytest.FixtureRequest) -> Stage:
     """Each stage in turn."""

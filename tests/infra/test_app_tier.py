@@ -84,6 +84,7 @@ def test_app_is_told_where_everything_is_and_no_secret(stage: Stage, prefix: str
     assert set(variables) == {
         "ELASTICACHE_ENDPOINT",
         "ELASTICACHE_AUTH_SECRET_ARN",
+        "RDS_ENGINE",
         "RDS_ENDPOINT",
         "RDS_DB_NAME",
         "RDS_USER",

@@ -21,9 +21,9 @@ def synth(output: Path, **context: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_synthesis_finds_nothing_to_complain_about(stage: str, tmp_path: Path) -> None:
-    result = synth(tmp_path / "cdk.out", stage=stage, **SETTINGS[stage])
+@pytest.mark.parametrize(("stage", "engine"), [("dev", "postgres"), ("prod", "postgres"), ("prod", "mysql")])
+def test_synthesis_finds_nothing_to_complain_about(stage: str, engine: str, tmp_path: Path) -> None:
+    result = synth(tmp_path / "cdk.out", stage=stage, **SETTINGS[stage], **{"database.engine": engine})
     assert result.returncode == 0, result.stderr
     assert "WARNING" not in result.stderr.upper().replace("NPM WARN", "")
     assert (tmp_path / "cdk.out" / "App.template.json").exists()
@@ -37,8 +37,8 @@ def test_synthesis_finds_nothing_to_complain_about(stage: str, tmp_path: Path) -
         ({"stage": "dev", "cache.nodetype": "x"}, "error: unknown setting 'cache.nodetype'; allowed: stage, account"),
         ({"stage": "dev", "web.allowed_cidrs": "me"}, "error: web.allowed_cidrs=me is not allowed"),
         (
-            {"stage": "dev", "web.allowed_cidrs": "203.0.113.7/32", "database.insights": "standard"},
-            "error: insights must be off on instance_type db.t4g.micro",
+            {"stage": "dev", **SETTINGS["dev"], "database.engine": "mysql", "database.insights": "standard"},
+            "error: insights must be off on instance_type db.t4g.micro with mysql",
         ),
     ],
 )

@@ -1,6 +1,7 @@
-"""`make deploy` refuses any account and region but the stage's own."""
+"""`make deploy` refuses any account and region but the stage's own, and another SQL engine than its database has."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import boto3
 import pytest
@@ -8,7 +9,7 @@ from botocore.stub import Stubber
 
 from stacks import deployment_target
 from stacks.config import StageConfig
-from stacks.deployment_target import WrongTargetError, check
+from stacks.deployment_target import WrongTargetError, check, check_engine
 from stacks.stages import load
 from tests.infra.synthesis import SETTINGS
 
@@ -16,21 +17,30 @@ ARN = "arn:aws:iam::111122223333:user/ann"
 
 
 class StubbedSession(boto3.Session):
-    """A session whose STS client answers from a stub."""
+    """A session whose only client answers from a stub."""
 
-    def __init__(self, region: str | None) -> None:
+    def __init__(self, region: str | None, service: Literal["sts", "rds"]) -> None:
         super().__init__(region_name=region, aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="example")
-        self.sts = super().client("sts", region_name="us-east-1")
-        self.stub = Stubber(self.sts)
+        self.stubbed = super().client(service, region_name="us-east-1")
+        self.stub = Stubber(self.stubbed)
 
     def client(self, *_args: object, **_options: object) -> object:  # type: ignore[override]
-        return self.sts
+        return self.stubbed
 
 
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubbedSession]:
     monkeypatch.delenv("AWS_PROFILE", raising=False)
-    session = StubbedSession("eu-west-1")
+    session = StubbedSession("eu-west-1", "sts")
+    with session.stub:
+        yield session
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubbedSession]:
+    """A session that can only look at the stage's database."""
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    session = StubbedSession("eu-west-1", "rds")
     with session.stub:
         yield session
 
@@ -65,6 +75,30 @@ def test_credentials_that_do_not_work_are_said_to(session: StubbedSession) -> No
     session.stub.add_client_error("get_caller_identity", "ExpiredToken", "The security token is expired")
     with pytest.raises(WrongTargetError, match=r"cannot find out who is calling: .*expired"):
         check(config(), session)
+
+
+@pytest.mark.parametrize("engine", ["postgres", "mysql"])
+def test_the_deployed_engine_may_be_deployed_again(database: StubbedSession, engine: str) -> None:
+    asked = {"DBInstanceIdentifier": "cache-aside-dev"}
+    database.stub.add_response("describe_db_instances", {"DBInstances": [{"Engine": engine}]}, asked)
+    check_engine(config(**{"database.engine": engine}), database)
+
+
+def test_another_engine_is_refused_by_name(database: StubbedSession) -> None:
+    database.stub.add_response("describe_db_instances", {"DBInstances": [{"Engine": "postgres"}]})
+    with pytest.raises(WrongTargetError, match=r"stage dev is postgres, not mysql.*-c database\.engine=postgres"):
+        check_engine(config(**{"database.engine": "mysql"}), database)
+
+
+def test_a_first_deployment_may_have_any_engine(database: StubbedSession) -> None:
+    database.stub.add_client_error("describe_db_instances", "DBInstanceNotFound", "DBInstance not found")
+    check_engine(config(**{"database.engine": "mysql"}), database)
+
+
+def test_an_engine_that_cannot_be_found_out_is_no_permission(database: StubbedSession) -> None:
+    database.stub.add_client_error("describe_db_instances", "AccessDenied", "not authorized")
+    with pytest.raises(WrongTargetError, match=r"cannot find out which engine the database has: .*not authorized"):
+        check_engine(config(), database)
 
 
 def test_a_wrong_setting_ends_the_command_with_one_clear_error() -> None:

@@ -9,6 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk.assertions import Template
 
 from docs.generate import README, generated
+from docs.picture import picture
 from tests.infra.synthesis import Stage
 
 PYTHON_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
@@ -17,6 +18,13 @@ PYTHON_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 def test_generated_parts_are_those_of_the_code(prod: Stage) -> None:
     readme = README.read_text()
     assert readme == generated(readme, prod.templates), "run `make docs`"
+
+
+def test_picture_has_the_engine_of_the_templates(mysql: Stage) -> None:
+    lines = "\n".join(picture(mysql.templates))
+    assert "RDS mysql 8.4." in lines
+    assert "AppSG -->|3306| RDSSG" in lines
+    assert "5432" not in lines
 
 
 def test_example_adds_a_cache_to_an_own_stack() -> None:

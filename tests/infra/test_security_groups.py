@@ -55,13 +55,19 @@ def _name(description: str) -> str:
 
 
 def test_prod_has_exactly_the_paths_of_the_table(prod: Stage) -> None:
-    paths = allowed_paths(listener_port=443, listener_cidrs=[ANYWHERE], internet_egress=False)
+    paths = allowed_paths(listener_port=443, listener_cidrs=[ANYWHERE], database_port=5432, internet_egress=False)
     assert synthesized(prod) == table(paths)
+
+
+def test_mysql_has_exactly_the_paths_of_the_table(mysql: Stage) -> None:
+    paths = allowed_paths(listener_port=443, listener_cidrs=[ANYWHERE], database_port=3306, internet_egress=False)
+    assert synthesized(mysql) == table(paths)
 
 
 def test_dev_has_exactly_the_paths_of_the_table(dev: Stage) -> None:
     cidrs = [SETTINGS["dev"]["web.allowed_cidrs"]]
-    assert synthesized(dev) == table(allowed_paths(listener_port=80, listener_cidrs=cidrs, internet_egress=False))
+    paths = allowed_paths(listener_port=80, listener_cidrs=cidrs, database_port=5432, internet_egress=False)
+    assert synthesized(dev) == table(paths)
 
 
 def test_nat_gateways_open_the_app_tier_to_port_443_and_to_nothing_else(dev: Stage) -> None:
@@ -75,11 +81,12 @@ def test_only_the_listener_admits_addresses(stage: Stage) -> None:
     assert {rule[1] for rule in synthesized(stage) if "/" in rule[2]} == {"LoadBalancerSG"}
 
 
-def test_cache_and_database_have_no_egress_and_no_path_to_each_other(stage: Stage) -> None:
-    of_the_data_tier = [rule for rule in synthesized(stage) if rule[1] in {"CacheSG", "RDSSG"}]
+def test_cache_and_database_have_no_egress_and_no_path_to_each_other(any_stage: Stage) -> None:
+    of_the_data_tier = [rule for rule in synthesized(any_stage) if rule[1] in {"CacheSG", "RDSSG"}]
+    port = {"postgres": 5432, "mysql": 3306}[any_stage.properties("AWS::RDS::DBInstance")["Engine"]]
     assert sorted(rule[:5] for rule in of_the_data_tier) == [
         ("ingress", "CacheSG", "AppSG", "tcp", 6379),
-        ("ingress", "RDSSG", "AppSG", "tcp", 5432),
+        ("ingress", "RDSSG", "AppSG", "tcp", port),
     ]
 
 

@@ -55,6 +55,7 @@ def test_the_stage_is_no_setting() -> None:
         ("cache.multi_az", "yes", "valid boolean"),
         ("cache.node_type", "r7g.large", "cache"),
         ("cache.snapshot_window", "25:00-26:00", "pattern"),
+        ("database.engine", "mariadb", "'postgres' or 'mysql'"),
         ("database.instance_type", "t4g.micro", "db"),
         ("database.monitoring_interval_seconds", "7", "1, 5, 10, 15, 30 or 60"),
         ("web.allowed_cidrs", "203.0.113.7/24", "host bits"),
