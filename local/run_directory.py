@@ -33,7 +33,7 @@ class RunDirectory:
         return killed
 
     def _ours(self, process: psutil.Process) -> bool:
-        """A pid may belong to somebody else by now; each of ours is or names a file of this checkout or of its state."""
+        """A pid may belong to somebody else by now; ours name a file of this checkout or of its state."""
         places = (_PROJECT, str(self.directory.parent))
         return any(place in part for part in [process.exe(), *process.cmdline()] for place in places)
 

@@ -36,7 +36,7 @@ _READ_ONLY = {ER.OPTION_PREVENTS_STATEMENT, 1792, 1836}
 _LOGIN_REFUSED = {ER.ACCESS_DENIED_ERROR, 1698}
 
 
-def _in_utc(value: datetime, mapping: object = None) -> str:
+def _in_utc(value: datetime, _mapping: object = None) -> str:
     """A literal for DATETIME, which knows no zones; without this the zone would be cut off."""
     return escape_datetime(value.astimezone(UTC) if value.tzinfo else value)
 
@@ -135,7 +135,7 @@ def open_connection(
         port=endpoint.port,
         database=database,
         user=user,
-        password=password.encode(),  # type: ignore[arg-type]  # PyMySQL itself would take it for Latin-1
+        password=password.encode(),  # PyMySQL itself would take it for Latin-1
         charset="utf8mb4",
         conv=_CONVERSIONS,
         client_flag=CLIENT.FOUND_ROWS,

@@ -128,9 +128,7 @@ class EngineHandlers:
             "MasterUserSecret.SecretArn": instance["MasterUserSecret"]["SecretArn"],
         }
 
-    def _start_database(
-        self, instance_id: str, instance: dict[str, Any], kind: Literal["postgres", "mariadb"]
-    ) -> None:
+    def _start_database(self, instance_id: str, instance: dict[str, Any], kind: Literal["postgres", "mariadb"]) -> None:
         incarnation, port, password = secrets.token_hex(4), free_port(), secrets.token_urlsafe(24)
         username, database = instance["MasterUsername"], instance["DBName"]
         self._run(EngineRequest(instance_id, incarnation, kind, port, password, username, database))

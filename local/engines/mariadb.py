@@ -69,9 +69,7 @@ class MariaDB(Engine):
             "innodb-autoinc-lock-mode": 2,  # as MySQL 8
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
-        return spawn(
-            [program, "--no-defaults", *options], log_file=self.log_file, user=user, cwd=self.directory
-        )
+        return spawn([program, "--no-defaults", *options], log_file=self.log_file, user=user, cwd=self.directory)
 
     def _write_secrets(self) -> None:
         """Files, and not options on the command line, which every user of the machine could read.
@@ -98,7 +96,7 @@ class MariaDB(Engine):
     def _initialize(self, user: str | None) -> None:
         unfinished = self.directory / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        command = [mariadb_program("mariadb-install-db"), "--no-defaults", f"--datadir={unfinished}"]
+        command: list[str | Path] = [mariadb_program("mariadb-install-db"), "--no-defaults", f"--datadir={unfinished}"]
         # Nobody but `user`, on this machine's socket, is root; without this root would have no password.
         command += ["--auth-root-authentication-method=socket", "--skip-test-db", "--skip-name-resolve"]
         command += [f"--auth-root-socket-user={user}"] if user else []
@@ -112,7 +110,7 @@ class MariaDB(Engine):
             host="localhost",
             port=self.port,
             user=self.master_username,
-            password=self.master_password.encode(),  # type: ignore[arg-type]  # a str would be sent as Latin-1
+            password=self.master_password.encode(),  # a str would be sent as Latin-1
             ssl_ca=str(self.certificates.ca_file),
             ssl_verify_cert=True,
             ssl_verify_identity=True,

@@ -1,0 +1,84 @@
+"""What tests do to a database beside the app, on either engine."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Self
+
+import psycopg
+import pymysql
+from pymysql.constants import CLIENT
+
+from local.engines import MariaDB, Postgres
+
+SqlEngine = Postgres | MariaDB
+MASTER, MASTER_PASSWORD = "database_admin", "a-master-password-of-these-tests"
+
+
+class Result(NamedTuple):
+    """What a statement answered with."""
+
+    rows: list[tuple[Any, ...]]
+    rowcount: int
+    lastrowid: int
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        return self.rows[0] if self.rows else None
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        return self.rows
+
+
+class Connection:
+    """A connection in autocommit mode."""
+
+    def __init__(self, engine: SqlEngine, driver: Any) -> None:
+        self._engine = engine
+        self._driver = driver
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._driver.close()
+
+    def execute(self, statement: str, parameters: Sequence[object] = ()) -> Result:
+        with self._driver.cursor() as cursor:
+            cursor.execute(statement, tuple(parameters) or None)
+            rows = list(cursor.fetchall()) if cursor.description else []
+            return Result(rows, cursor.rowcount, getattr(cursor, "lastrowid", 0))
+
+    def insert(self, statement: str, parameters: Sequence[object] = ()) -> int:
+        """The id of the new row."""
+        if isinstance(self._engine, Postgres):
+            return int(self.execute(statement + " RETURNING id", parameters).rows[0][0])
+        return self.execute(statement, parameters).lastrowid
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commits what is executed within."""
+        self.execute("BEGIN")
+        yield
+        self.execute("COMMIT")
+
+    @contextmanager
+    def locked(self, *tables: str) -> Iterator[None]:
+        """Nobody else reads or writes the tables."""
+        if isinstance(self._engine, Postgres):
+            with self.transaction():
+                self.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
+                yield
+        else:
+            self.execute(f"LOCK TABLES {', '.join(f'{table} WRITE' for table in tables)}")
+            yield
+            self.execute("UNLOCK TABLES")
+
+
+def connect(engine: SqlEngine, database: str, user: str = MASTER, password: str = MASTER_PASSWORD) -> Connection:
+    """A connection; the master's when no user is named."""
+    ca_file = str(engine.certificates.ca_file)
+    where: dict[str, Any] = {"host": "localhost", "port": engine.port, "user": user, "password": password}
+    if isinstance(engine, Postgres):
+        options: dict[str, Any] = {"sslmode": "verify-full", "sslrootcert": ca_file, "autocommit": True}
+        return Connection(engine, psycopg.connect(dbname=database, **where, **options))
+    options = {"ssl_ca": ca_file, "ssl_verify_identity": True, "autocommit": True, "sql_mode": "ANSI,TRADITIONAL"}
+    return Connection(engine, pymysql.connect(database=database, client_flag=CLIENT.FOUND_ROWS, **where, **options))
