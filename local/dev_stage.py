@@ -29,7 +29,7 @@ def deploy(cloud: LocalCloud, deployment: Deployment, *, database: str, say: Cal
         if not deployment.settled() or engines != deployment.engine_endpoints():
             say("an earlier run left a half-finished deployment: starting over")
             cloud.start_over()
-        elif deployment.function_environment()["RDS_ENGINE"] != database:
+        elif deployment.function_environment().get("RDS_ENGINE", "postgres") != database:
             say(f"the last run had another database than {database}: starting over")
             cloud.start_over()
         elif done.exists() and done.read_text() == wanted:

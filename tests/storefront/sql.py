@@ -1,6 +1,6 @@
 """What tests do to a database beside the app, on either engine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
@@ -9,6 +9,7 @@ import pymysql
 from pymysql.constants import CLIENT
 
 from local.engines import MariaDB, Postgres
+from storefront.database import Parameters, placeholders
 
 SqlEngine = Postgres | MariaDB
 MASTER, MASTER_PASSWORD = "database_admin", "a-master-password-of-these-tests"
@@ -41,13 +42,20 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self._driver.close()
 
-    def execute(self, statement: str, parameters: Sequence[object] = ()) -> Result:
+    def execute(self, statement: str, parameters: Parameters = ()) -> Result:
         with self._driver.cursor() as cursor:
-            cursor.execute(statement, tuple(parameters) or None)
+            cursor.execute(statement, parameters or None)
             rows = list(cursor.fetchall()) if cursor.description else []
             return Result(rows, cursor.rowcount, getattr(cursor, "lastrowid", 0))
 
-    def insert(self, statement: str, parameters: Sequence[object] = ()) -> int:
+    def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Inserts the rows."""
+        quoted = ", ".join(f'"{column}"' for column in columns)
+        statement = f"INSERT INTO {table} ({quoted}) VALUES ({placeholders(columns)})"
+        with self.transaction(), self._driver.cursor() as cursor:
+            cursor.executemany(statement, list(rows))
+
+    def insert(self, statement: str, parameters: Parameters = ()) -> int:
         """The id of the new row."""
         if isinstance(self._engine, Postgres):
             return int(self.execute(statement + " RETURNING id", parameters).rows[0][0])
