@@ -19,6 +19,7 @@ class Result(NamedTuple):
     """What a statement answered with."""
 
     rows: list[tuple[Any, ...]]
+    columns: list[str]
     rowcount: int
     lastrowid: int
 
@@ -46,12 +47,13 @@ class Connection:
         with self._driver.cursor() as cursor:
             cursor.execute(statement, parameters or None)
             rows = list(cursor.fetchall()) if cursor.description else []
-            return Result(rows, cursor.rowcount, getattr(cursor, "lastrowid", 0))
+            columns = [column[0] for column in cursor.description or ()]
+            return Result(rows, columns, cursor.rowcount, getattr(cursor, "lastrowid", 0))
 
     def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Inserts the rows."""
         quoted = ", ".join(f'"{column}"' for column in columns)
-        statement = f"INSERT INTO {table} ({quoted}) VALUES ({placeholders(columns)})"
+        statement = f"INSERT INTO {table} ({quoted}) VALUES ({placeholders(columns)})"  # noqa: S608
         with self.transaction(), self._driver.cursor() as cursor:
             cursor.executemany(statement, list(rows))
 
