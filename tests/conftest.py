@@ -1,37 +1,33 @@
 """Which SQL engines the tests run on: all, or those that ENGINES names (`ENGINES=postgres`, a comma between several).
 
-Whatever has the fixture `engine` runs once on each; `@pytest.mark.only_on("mysql")` is for what only one of them has.
+Whatever uses a fixture with `params=SQL_ENGINES` runs once on each; `@pytest.mark.only_on("mysql")` is for what only
+one of them has.
 """
 
 import os
 
 import pytest
 
-SQL_ENGINES = ("postgres", "mysql")
+from tests.sql_engines import NAMES
+
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuses an ENGINES that names anything else."""
-    unknown = [name for name in _wanted() if name not in SQL_ENGINES]
+    unknown = [name for name in _wanted() if name not in NAMES]
     if unknown or not _wanted():
-        raise pytest.UsageError(f"ENGINES={os.environ['ENGINES']}: name some of {', '.join(SQL_ENGINES)}")
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test an engine."""
-    if "engine" in metafunc.fixturenames:
-        metafunc.parametrize("engine", SQL_ENGINES, indirect=True)
+        raise pytest.UsageError(f"ENGINES={os.environ['ENGINES']}: name some of {', '.join(NAMES)}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Takes out what an engine has not, and what ENGINES does not name, which is counted."""
-    left_out = dict.fromkeys(SQL_ENGINES, 0)
+    left_out = dict.fromkeys(NAMES, 0)
     kept = []
     for item in items:
-        only = item.get_closest_marker("only_on")
-        on = _parameter(item) or (only.args[0] if only else None)
-        if only and on != only.args[0]:
+        only = _argument(item, "only_on")
+        on = _argument(item, "runs_on") or only
+        if only and on != only:
             continue
         if on is None or on in _wanted():
             kept.append(item)
@@ -49,9 +45,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def _wanted() -> tuple[str, ...]:
     given = os.environ.get("ENGINES")
-    return SQL_ENGINES if given is None else tuple(name.strip() for name in given.split(",") if name.strip())
+    return NAMES if given is None else tuple(name.strip() for name in given.split(",") if name.strip())
 
 
-def _parameter(item: pytest.Item) -> str | None:
-    callspec = getattr(item, "callspec", None)
-    return callspec.params.get("engine") if callspec else None
+def _argument(item: pytest.Item, marker: str) -> str | None:
+    found = item.get_closest_marker(marker)
+    return found.args[0] if found else None

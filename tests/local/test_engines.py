@@ -21,6 +21,7 @@ from local.engines import EngineError, MariaDB, Postgres, Valkey
 from local.engines.mariadb import check_mariadb
 from local.engines.postgres import check_postgres
 from local.tls import Certificates, ensure_certificates
+from tests.sql_engines import SQL_ENGINES
 
 pytestmark = pytest.mark.engines
 TOKEN, PASSWORD = "the-token-of-this-test", "a 'quoted' pässword"
@@ -35,7 +36,7 @@ def valkey(home: Path, certificates: Certificates) -> Iterator[Valkey]:
     engine.stop()
 
 
-@pytest.fixture
+@pytest.fixture(params=SQL_ENGINES)
 def engine(request: pytest.FixtureRequest, home: Path, certificates: Certificates) -> Iterator[Database]:
     kind = Postgres if request.param == "postgres" else MariaDB
     engine = kind(home / "database", master_password=PASSWORD, database="shop", certificates=certificates)
@@ -158,7 +159,7 @@ def test_stopped_engine_leaves_no_process(valkey: Valkey) -> None:
             os.kill(pid, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("check", [check_postgres, check_mariadb])
+@pytest.mark.parametrize("check", [check_postgres, pytest.param(check_mariadb, marks=pytest.mark.only_on("mysql"))])
 def test_directory_that_a_database_cannot_enter_is_named(home: Path, check: Callable[[Path], None]) -> None:
     closed = home / "closed"
     closed.mkdir(mode=0o700)

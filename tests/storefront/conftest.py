@@ -22,6 +22,7 @@ from local.tls import Certificates, ensure_certificates
 from storefront.bootstrap import build_app, build_relay
 from storefront.relay import InvalidationRelay
 from storefront.settings import Settings
+from tests.sql_engines import SQL_ENGINES
 from tests.storefront.deployment import (
     AUTH_SECRET,
     AUTH_TOKEN,
@@ -62,7 +63,7 @@ def valkey(directory: Path, certificates: Certificates) -> Iterator[Valkey]:
     engine.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", params=SQL_ENGINES)
 def engine(request: pytest.FixtureRequest, directory: Path, certificates: Certificates) -> Iterator[SqlEngine]:
     """The database, once of each kind: see tests/conftest.py."""
     kind = Postgres if request.param == "postgres" else MariaDB
