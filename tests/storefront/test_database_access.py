@@ -126,5 +126,5 @@ def test_app_role_of_mysql_without_a_password_may_use_iam_tokens(
 @pytest.mark.only_on("mysql")
 def test_app_role_of_mysql_logs_in_over_tls_only(database: str, master: Connection) -> None:
     migrate()
-    row = master.execute("SELECT ssl_type FROM mysql.user WHERE user = %s", [database]).fetchone()
-    assert row == ("ANY",)
+    row = master.execute("SELECT host, ssl_type FROM mysql.user WHERE user = %s", [database]).fetchone()
+    assert row == ("%", "ANY")
