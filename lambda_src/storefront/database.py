@@ -43,7 +43,11 @@ class Connection(Protocol):
     """
 
     def rows(self, statement: LiteralString, parameters: Parameters) -> list[Row]:
-        """The rows that a query answers with; times are in UTC, with or without saying so."""
+        """The rows that a query answers with; times are in UTC, with or without saying so.
+
+        A BOOLEAN column is a bool. A condition (`delivered_at IS NULL`) is one on PostgreSQL and 1 or 0 on MySQL. A SUM
+        of integers is an int or a Decimal.
+        """
 
     def change(self, statement: LiteralString, parameters: Parameters) -> int:
         """How many rows the statement found and wrote."""

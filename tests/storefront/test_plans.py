@@ -2,6 +2,7 @@
 
 Every public method of every repository is called once on a filled database, with its statements recorded; then the
 engine is asked how it would execute each. To add a repository: its calls into CALLS, its tables into GROWING or SMALL.
+A method whose statements depend on its arguments is called several times: `lambda it: (it.page(None), it.page(42))`.
 """
 
 import importlib
@@ -28,8 +29,13 @@ from tests.storefront.deployment import migrate
 from tests.storefront.sql import Connection, SqlEngine, connect
 
 ROWS = 5000
-NOW = datetime.now(UTC)
+MINUTE = timedelta(minutes=1)
 TOKEN_HASH = (1).to_bytes(32, "big")
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
 
 CALLS: dict[type, dict[str, Callable[[Any], object]]] = {
     ProductRepository: {
@@ -40,8 +46,8 @@ CALLS: dict[type, dict[str, Callable[[Any], object]]] = {
     },
     SessionRepository: {
         "find_account": lambda sessions: sessions.find_account("user 42"),
-        "insert": lambda sessions: sessions.insert(bytes(32), 42, NOW + timedelta(hours=1), now=NOW),
-        "find": lambda sessions: sessions.find(TOKEN_HASH, now=NOW),
+        "insert": lambda sessions: sessions.insert(bytes(32), 42, now() + 60 * MINUTE, now=now()),
+        "find": lambda sessions: sessions.find(TOKEN_HASH, now=now()),
         "delete": lambda sessions: sessions.delete(TOKEN_HASH),
     },
     OutboxRepository: {
@@ -73,7 +79,7 @@ GROWING = {
     "users": Filling(("username", "password_hash"), lambda number: (f"user {number}", "")),
     "sessions": Filling(
         ("token_hash", "user_id", "expires_at"),
-        lambda number: (number.to_bytes(32, "big"), number, NOW + timedelta(minutes=number % 60)),
+        lambda number: (number.to_bytes(32, "big"), number, now() + number % 60 * MINUTE),
     ),
     "inventory": Filling(("product_id", "available"), lambda number: (number, 10)),
     "purchases": Filling(
@@ -83,7 +89,7 @@ GROWING = {
     # All but a few were delivered within the time for which they are kept.
     "cache_invalidations": Filling(
         ("key", "delivered_at"),
-        lambda number: (f"product:{number}", NOW - timedelta(seconds=number % 590) if number % 100 else None),
+        lambda number: (f"product:{number}", now() - number % 9 * MINUTE if number % 100 else None),
     ),
 }
 
