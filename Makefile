@@ -18,13 +18,13 @@ AUDIT := $(READY) .venv-audit/ready
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-up: $(READY) ## deploy the dev stage on this machine and serve it on http://localhost:$PORT (WORKERS=2)
+up: $(READY) ## deploy the dev stage on this machine and serve it on http://localhost:$PORT (WORKERS=2, DATABASE=mysql)
 	@exec python -m local.up
 
 seed: $(READY) ## 10,000 products and a million purchases for the running `make up` (PRODUCTS, PURCHASES, SEED)
 	@python -m local.seed
 
-test: $(READY) lint types contracts ## everything that CI runs
+test: $(READY) lint types contracts ## everything that CI runs (ENGINES=postgres leaves MySQL out)
 	pytest -q tests
 	@$(MAKE) --no-print-directory audit audit-mutants audit-secrets
 

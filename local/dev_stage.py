@@ -16,23 +16,28 @@ _ENGINES_TIMEOUT_SECONDS = 30.0
 _FUNCTION_TIMEOUT_SECONDS = 10.0
 
 
-def deploy(cloud: LocalCloud, deployment: Deployment, *, say: Callable[[str], None]) -> None:
-    """Deploys unless the last run's deployment is still right; a half-finished one is thrown away first.
+def deploy(cloud: LocalCloud, deployment: Deployment, *, database: str, say: Callable[[str], None]) -> None:
+    """Deploys unless the last run's deployment is still right; a half-finished one is thrown away first, and so is one
+    with another engine than `database`, postgres or mysql.
 
     CdkError when the CLI fails, LocalError when an engine of the last run does not start.
     """
-    done, wanted = cloud.directory / "deployed", fingerprint(json.dumps(_CONTEXT))
+    context = {**_CONTEXT, "database.engine": database}
+    done, wanted = cloud.directory / "deployed", fingerprint(json.dumps(context))
     engines, statuses = cloud.engines.endpoints(), deployment.statuses()
     if engines or statuses:
         if not deployment.settled() or engines != deployment.engine_endpoints():
             say("an earlier run left a half-finished deployment: starting over")
+            cloud.start_over()
+        elif deployment.function_environment().get("RDS_ENGINE", "postgres") != database:
+            say(f"the last run had another database than {database}: starting over")
             cloud.start_over()
         elif done.exists() and done.read_text() == wanted:
             say("sources unchanged: the deployment of the last run is used again")
             _wait_for_engines(cloud)
             return
     done.unlink(missing_ok=True)
-    cdk = cloud.cdk(_CONTEXT)
+    cdk = cloud.cdk(context)
     say("cdk bootstrap")
     cdk.run("bootstrap", f"aws://{ACCOUNT}/{REGION}")
     say(f"cdk deploy --all -c stage={STAGE} (synthesizes and bundles first)")

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from local.engines import Postgres, Valkey
+from local.engines import Engine, MariaDB, Postgres, Valkey
 from local.tls import Certificates
 
 
@@ -20,7 +20,7 @@ class EngineRequest:
 
     resource_id: str
     incarnation: str
-    kind: Literal["valkey", "postgres"]
+    kind: Literal["valkey", "postgres", "mariadb"]
     port: int
     password: str
     username: str = ""
@@ -31,12 +31,13 @@ class EngineRequest:
         """Unique among all requests that ever were; names the engine's directory."""
         return f"{self.resource_id}.{self.incarnation}"
 
-    def engine(self, directory: Path, certificates: Certificates) -> Valkey | Postgres:
+    def engine(self, directory: Path, certificates: Certificates) -> Engine:
         """The engine that this asks for, not started, in its own directory below `directory`."""
         home = directory / self.name
         if self.kind == "valkey":
             return Valkey(home, auth_token=self.password, certificates=certificates, port=self.port)
-        return Postgres(
+        database = Postgres if self.kind == "postgres" else MariaDB
+        return database(
             home,
             master_username=self.username,
             master_password=self.password,

@@ -25,12 +25,17 @@ class RunDirectory:
         for path in sorted(self.directory.glob("*.pid")):
             with contextlib.suppress(psutil.Error, ValueError):
                 process = psutil.Process(int(path.read_text()))
-                if _ours(process):
+                if self._ours(process):
                     stop_descendants(process)
                     process.kill()
                     killed.append(path.stem)
         self.clear()
         return killed
+
+    def _ours(self, process: psutil.Process) -> bool:
+        """A pid may belong to somebody else by now; ours name a file of this checkout or of its state."""
+        places = (_PROJECT, str(self.directory.parent))
+        return any(place in part for part in [process.exe(), *process.cmdline()] for place in places)
 
     def clear(self) -> None:
         """Removes every pid file."""
@@ -44,15 +49,9 @@ class RunDirectory:
                 (self.directory / f"{name}.pid").write_text(f"{pid}\n")
                 self._written[name] = pid
 
-
-def is_running(directory: Path, name: str) -> bool:
-    """Whether the process that is named so in `directory` lives."""
-    try:
-        return _ours(psutil.Process(int((directory / f"{name}.pid").read_text())))
-    except (OSError, psutil.Error, ValueError):
-        return False
-
-
-def _ours(process: psutil.Process) -> bool:
-    """A pid may belong to somebody else by now; every process of ours is or runs a file of this checkout."""
-    return any(_PROJECT in part for part in [process.exe(), *process.cmdline()])
+    def is_running(self, name: str) -> bool:
+        """Whether the process of that name lives."""
+        try:
+            return self._ours(psutil.Process(int((self.directory / f"{name}.pid").read_text())))
+        except (OSError, psutil.Error, ValueError):
+            return False

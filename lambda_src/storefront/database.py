@@ -1,6 +1,7 @@
 """Running statements on the database, whichever engine it is."""
 
 import logging
+import select
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, LiteralString, Protocol, TypeVar
@@ -42,7 +43,11 @@ class Connection(Protocol):
     """
 
     def rows(self, statement: LiteralString, parameters: Parameters) -> list[Row]:
-        """The rows that a query answers with; times are in UTC, with or without saying so."""
+        """The rows that a query answers with; times are in UTC, with or without saying so.
+
+        A BOOLEAN column is a bool. A condition (`delivered_at IS NULL`) is one on PostgreSQL and 1 or 0 on MySQL. A SUM
+        of integers is an int or a Decimal.
+        """
 
     def change(self, statement: LiteralString, parameters: Parameters) -> int:
         """How many rows the statement found and wrote."""
@@ -129,6 +134,17 @@ class Database:
         except LoginRefusedError:
             # The credentials may have been replaced between reading and using them.
             return self._connect()
+
+
+def hung_up(descriptor: int) -> bool:
+    """Whether the server has ended this idle connection.
+
+    What can be read from one that waits for nothing is the end of its stream. Seen before a statement is sent, a
+    restarted server costs a new connection instead of an error in doubt.
+    """
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def placeholders(values: Sequence[object]) -> LiteralString:

@@ -1,7 +1,5 @@
 """How this project's code talks to PostgreSQL: always over TLS with the server's certificate verified."""
 
-import os
-import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import LiteralString
@@ -12,7 +10,7 @@ from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
-from storefront.ca_bundle import RDS_CA_BUNDLE
+from storefront.ca_bundle import database_roots
 from storefront.database import (
     ConnectionLostError,
     DatabaseUnavailableError,
@@ -21,6 +19,7 @@ from storefront.database import (
     LoginRefusedError,
     Parameters,
     Row,
+    hung_up,
 )
 from storefront.endpoints import Endpoint
 
@@ -62,16 +61,8 @@ class PostgresConnection:
         return int(self.rows(statement + " RETURNING id", parameters)[0][0])
 
     def closed(self) -> bool:
-        """See `Connection`.
-
-        An idle connection with something to read has reached the end of its stream. Seen before a statement is sent, a
-        restarted server costs a new connection instead of an error in doubt.
-        """
-        if self._connection.closed:
-            return True
-        poll = select.poll()
-        poll.register(self._connection.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+        """See `Connection`."""
+        return self._connection.closed or hung_up(self._connection.fileno())
 
     def close(self) -> None:
         """See `Connection`."""
@@ -121,9 +112,8 @@ def open_connection(
 
     By default connecting and a statement together stay below the 5 s that a lease of the cache lasts.
 
-    The roots are RDS's own, which travel with this code, or those in the file that libpq's PGSSLROOTCERT names. A
-    server that vanishes without a word (a failover) is noticed after 3 s without acknowledgement. Whoever stops in the
-    middle of a transaction loses its locks after twice the time that a statement may take.
+    A server that vanishes without a word (a failover) is noticed after 3 s without acknowledgement. Whoever stops in
+    the middle of a transaction loses its locks after twice the time that a statement may take.
     """
     idle_seconds = 2 * statement_timeout_seconds
     connection = _BoundedConnection.connect(
@@ -133,7 +123,7 @@ def open_connection(
         user=user,
         password=password,
         sslmode="verify-full",
-        sslrootcert=os.environ.get("PGSSLROOTCERT", str(RDS_CA_BUNDLE)),
+        sslrootcert=database_roots(),
         gssencmode="disable",
         connect_timeout=connect_timeout_seconds,
         tcp_user_timeout=3000,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from storefront.endpoints import Endpoint, parse_endpoint
+from storefront.engines import DEFAULT_PORTS, Engine, engine_of
 
 
 class SettingsError(Exception):
@@ -38,6 +39,7 @@ class Settings:
     cache: Endpoint
     cache_timeout_seconds: float = 0.2
     cache_login: AuthToken | CacheUser
+    engine: Engine = "postgres"
     database: Endpoint
     database_name: str
     database_user: str
@@ -48,13 +50,14 @@ class Settings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Reads the variables; opens no connection. SettingsError for the first that is missing or malformed."""
-        password = environment.get("RDS_PASSWORD")
+        password, engine = environment.get("RDS_PASSWORD"), _engine(environment)
         cache, login = _endpoint(environment, "ELASTICACHE_ENDPOINT", 6379), _cache_login(environment)
         signs = not password or isinstance(login, CacheUser)
         return cls(
             cache=cache,
             cache_login=login,
-            database=_endpoint(environment, "RDS_ENDPOINT", 5432),
+            engine=engine,
+            database=_endpoint(environment, "RDS_ENDPOINT", DEFAULT_PORTS[engine]),
             database_name=_text(environment, "RDS_DB_NAME"),
             database_user=_text(environment, "RDS_USER"),
             database_password=password,
@@ -79,6 +82,13 @@ def _cache_login(environment: Mapping[str, str]) -> AuthToken | CacheUser:
     if by_user:
         return CacheUser(_text(environment, user), _text(environment, group))
     return AuthToken(_text(environment, secret))
+
+
+def _engine(environment: Mapping[str, str]) -> Engine:
+    try:
+        return engine_of(environment)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: int) -> int:

@@ -3,8 +3,9 @@
 import json
 import secrets
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from local.emulator.ministack import (
     RESOURCE_HANDLERS,
@@ -20,6 +21,8 @@ from local.processes import free_port
 from local.tls import Certificates
 
 _CACHE, _DATABASE = "AWS::ElastiCache::ReplicationGroup", "AWS::RDS::DBInstance"
+# What runs here for each engine of RDS.
+_DATABASES: Mapping[str, Literal["postgres", "mariadb"]] = {"postgres": "postgres", "mysql": "mariadb"}
 _START_TIMEOUT_SECONDS = 60.0
 
 
@@ -115,18 +118,20 @@ class EngineHandlers:
             raise ValueError(
                 f"{_DATABASE}: the local engine needs ManageMasterUserPassword; the template leaves it out"
             )
+        if properties.get("Engine") not in _DATABASES:
+            raise ValueError(f"{_DATABASE}: the local engines are {', '.join(_DATABASES)}; the template names another")
         instance = rds._instances[instance_id]
         if "MasterUserSecret" not in instance:
-            self._start_database(instance_id, instance)
+            self._start_database(instance_id, instance, _DATABASES[properties["Engine"]])
         return instance_id, {
             **provisioners._rds_db_instance_attrs(instance),
             "MasterUserSecret.SecretArn": instance["MasterUserSecret"]["SecretArn"],
         }
 
-    def _start_database(self, instance_id: str, instance: dict[str, Any]) -> None:
+    def _start_database(self, instance_id: str, instance: dict[str, Any], kind: Literal["postgres", "mariadb"]) -> None:
         incarnation, port, password = secrets.token_hex(4), free_port(), secrets.token_urlsafe(24)
         username, database = instance["MasterUsername"], instance["DBName"]
-        self._run(EngineRequest(instance_id, incarnation, "postgres", port, password, username, database))
+        self._run(EngineRequest(instance_id, incarnation, kind, port, password, username, database))
         arn = secrets_manager.create_secret_in_process(
             f"rds!db-{instance['DbiResourceId']}-{incarnation}",
             json.dumps({"username": username, "password": password}),

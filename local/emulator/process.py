@@ -73,7 +73,7 @@ class Emulator:
         return {
             "RDS_PASSWORD": self._rds_password,
             "SSL_CERT_FILE": str(self._certificates.ca_file),
-            "PGSSLROOTCERT": str(self._certificates.ca_file),
+            "RDS_CA_FILE": str(self._certificates.ca_file),
         }
 
     def running(self) -> bool:

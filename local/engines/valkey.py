@@ -7,13 +7,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from local.engines.base import Engine
+from local.engines.base import FrontedEngine
 from local.packaged import packaged_program
 from local.processes import spawn
 from local.tls import Certificates
 
 
-class Valkey(Engine):
+class Valkey(FrontedEngine):
     """One Valkey node that asks for `auth_token`, keeps nothing on disk, and starts empty every time."""
 
     name = "valkey"

@@ -17,10 +17,11 @@ TIMEOUT_SECONDS = 240
 class RunningUp:
     """One run, with what it says on the terminal."""
 
-    def __init__(self, directory: Path, port: int, *, workers: int = 2) -> None:
+    def __init__(self, directory: Path, port: int, *, workers: int = 2, database: str = "postgres") -> None:
         self.directory = directory
         self.url = f"http://localhost:{port}"
-        environment = {**os.environ, "LOCAL_DIRECTORY": str(directory), "PORT": str(port), "WORKERS": str(workers)}
+        settings = {"LOCAL_DIRECTORY": directory, "PORT": port, "WORKERS": workers, "DATABASE": database}
+        environment = {**os.environ, **{name: str(value) for name, value in settings.items()}}
         command = [sys.executable, "-m", "local.up"]
         self.process = subprocess.Popen(
             command, cwd=PROJECT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

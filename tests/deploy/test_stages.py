@@ -218,7 +218,7 @@ def revision_of(stage: Stage) -> str:
     (migration,) = [e for e in environments if e.get("RDS_ENDPOINT") == endpoint and "RDS_MASTER_SECRET_ARN" in e]
     master = json.loads(stage.secret(migration["RDS_MASTER_SECRET_ARN"]))
     host, _, port = endpoint.partition(":")
-    ca_file = stage.cloud.emulator.app_environment()["PGSSLROOTCERT"]
+    ca_file = stage.cloud.emulator.app_environment()["RDS_CA_FILE"]
     with psycopg.connect(
         host=host,
         port=int(port),

@@ -68,9 +68,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def refusal(directory: Path, port: int) -> str:
+def refusal(directory: Path, port: int, *, database: str = "postgres") -> str:
     """What a run that refuses to start prints."""
-    environment = {"LOCAL_DIRECTORY": str(directory), "PORT": str(port), "PATH": ""}
+    environment = {"LOCAL_DIRECTORY": str(directory), "PORT": str(port), "DATABASE": database, "PATH": ""}
     command = [sys.executable, "-m", "local.up"]
     ended = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
@@ -181,6 +181,10 @@ def test_taken_port_is_refused_before_any_work(up: RunningUp, tmp_path: Path) ->
     assert f"port {port}: Address already in use; choose another" in refusal(home_of_nobody(tmp_path), port)
 
 
+def test_unknown_database_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
+    assert "DATABASE=oracle is not one of postgres, mysql" in refusal(tmp_path, free_port(), database="oracle")
+
+
 def home_of_nobody(tmp_path: Path) -> Path:
     for directory in (tmp_path, *tmp_path.parents[:2]):
         directory.chmod(0o755)
@@ -202,3 +206,21 @@ def test_next_run_finds_deployment_and_data_and_an_empty_cache(up: RunningUp, ho
     assert again.end(signal.SIGTERM) == 0
     assert alive(family) == []
     assert list((home / "run").iterdir()) == []
+
+
+@pytest.mark.only_on("mysql")
+def test_run_with_another_database_starts_over_and_serves_from_it(up: RunningUp, home: Path) -> None:
+    assert up.process.poll() is not None
+    with_mysql = RunningUp(home, free_port(), database="mysql")
+    with_mysql.wait_for("ready http://localhost:")
+    warm_up(with_mysql)
+    assert "the last run had another database than mysql: starting over" in with_mysql.said
+    assert {"mariadb.pid", "valkey.pid"} <= {path.name for path in (home / "run").iterdir()}
+    assert any("through the deployed load balancer: 200" in line for line in with_mysql.said)
+    update_product(with_mysql, 43)
+    assert get_product(with_mysql, 43) == (200, "MISS", {"id": 43, **PRODUCT})
+    test_everything_listens_on_loopback_only(with_mysql)
+    test_no_other_user_can_read_a_secret(with_mysql)
+    family = with_mysql.family()
+    assert with_mysql.end(signal.SIGINT) == 0
+    assert alive(family) == []

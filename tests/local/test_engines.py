@@ -4,21 +4,28 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
+from typing import Any
 
+import psutil
 import psycopg
+import pymysql
 import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from local.engines import EngineError, Postgres, Valkey, check_access
+from local.engines import EngineError, MariaDB, Postgres, Valkey
+from local.engines.mariadb import check_mariadb
+from local.engines.postgres import check_postgres
 from local.tls import Certificates, ensure_certificates
+from tests.sql_engines import SQL_ENGINES
 
 pytestmark = pytest.mark.engines
-TOKEN, PASSWORD = "the-token-of-this-test", "a 'quoted' password"
+TOKEN, PASSWORD = "the-token-of-this-test", "a 'quoted' pässword"
+Database = Postgres | MariaDB
 
 
 @pytest.fixture
@@ -29,9 +36,10 @@ def valkey(home: Path, certificates: Certificates) -> Iterator[Valkey]:
     engine.stop()
 
 
-@pytest.fixture
-def postgres(home: Path, certificates: Certificates) -> Iterator[Postgres]:
-    engine = Postgres(home / "postgres", master_password=PASSWORD, database="shop", certificates=certificates)
+@pytest.fixture(params=SQL_ENGINES)
+def engine(request: pytest.FixtureRequest, home: Path, certificates: Certificates) -> Iterator[Database]:
+    kind = Postgres if request.param == "postgres" else MariaDB
+    engine = kind(home / "database", master_password=PASSWORD, database="shop", certificates=certificates)
     engine.start()
     yield engine
     engine.stop()
@@ -47,10 +55,19 @@ def redis_client(engine: Valkey, *, password: str = TOKEN, ca_file: Path | None 
     )
 
 
-def connect(engine: Postgres, **options: str) -> psycopg.Connection[tuple[object, ...]]:
-    known = {"password": PASSWORD, "sslmode": "verify-full", "sslrootcert": str(engine.certificates.ca_file)}
-    where = {"host": "localhost", "port": str(engine.port), "dbname": engine.database, "user": engine.master_username}
-    return psycopg.connect(**{**where, **known, **options})  # type: ignore[arg-type]
+_OWN = Path("its own")
+
+
+def log_in(engine: Database, *, password: str = PASSWORD, ca_file: Path | None = _OWN) -> Any:
+    """A connection of the master user that commits at once; over plain text without `ca_file`."""
+    roots = str(engine.certificates.ca_file if ca_file == _OWN else ca_file)
+    where: dict[str, Any] = {"host": "localhost", "port": engine.port, "user": engine.master_username}
+    if isinstance(engine, Postgres):
+        tls: dict[str, Any] = {"sslmode": "verify-full", "sslrootcert": roots} if ca_file else {"sslmode": "disable"}
+        return psycopg.connect(dbname=engine.database, password=password, autocommit=True, **where, **tls)
+    mysql_tls: dict[str, Any] = {"ssl_ca": roots, "ssl_verify_identity": True} if ca_file else {"ssl_disabled": True}
+    login: dict[str, Any] = {"database": engine.database, "password": password.encode(), "autocommit": True}
+    return pymysql.connect(**login, **where, **mysql_tls)
 
 
 def test_valkey_asks_for_its_token(valkey: Valkey) -> None:
@@ -84,25 +101,54 @@ def test_no_handshake_is_lost_while_the_engine_is_dialled(valkey: Valkey) -> Non
             assert tls.version() == "TLSv1.3"
 
 
-def test_postgres_keeps_its_data_when_it_is_killed(postgres: Postgres) -> None:
-    with connect(postgres) as connection:
-        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
-    postgres.kill()
-    with pytest.raises(psycopg.OperationalError):
-        connect(postgres)
-    postgres.start()
-    with connect(postgres) as connection:
-        assert connection.execute("SELECT answer FROM kept").fetchall() == [(42,)]
+def test_database_keeps_its_data_when_it_is_killed(engine: Database) -> None:
+    with closing(log_in(engine)) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    engine.kill()
+    with pytest.raises(engine.not_ready):
+        log_in(engine)
+    engine.start()
+    with closing(log_in(engine)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT answer FROM kept")
+        assert list(cursor.fetchall()) == [(42,)]
 
 
-def test_postgres_checks_the_password(postgres: Postgres) -> None:
-    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        connect(postgres, password="wrong")
+def test_database_checks_the_password(engine: Database) -> None:
+    with pytest.raises(engine.not_ready, match=r"password authentication failed|Access denied"):
+        log_in(engine, password="wrong")
 
 
-def test_postgres_speaks_no_plain_text(postgres: Postgres) -> None:
-    with pytest.raises(psycopg.OperationalError):
-        connect(postgres, sslmode="disable")
+def test_database_is_refused_by_a_client_of_another_authority(engine: Database, tmp_path: Path) -> None:
+    with pytest.raises(engine.not_ready, match="certificate verify failed"):
+        log_in(engine, ca_file=ensure_certificates(tmp_path).ca_file)
+
+
+def test_database_speaks_no_plain_text(engine: Database) -> None:
+    with pytest.raises(engine.not_ready):
+        log_in(engine, ca_file=None)
+
+
+def test_nobody_else_can_read_a_password_of_the_database(engine: Database) -> None:
+    assert engine.directory.stat().st_mode & 0o077 == 0
+    process = psutil.Process(engine.pid)
+    assert not [part for part in process.cmdline() if PASSWORD in part]
+
+
+@pytest.mark.only_on("mysql")
+def test_mariadb_takes_another_password_at_its_next_start(engine: Database) -> None:
+    engine.stop()
+    engine.master_password = "another one"
+    engine.start()
+    log_in(engine, password="another one").close()
+
+
+def test_missing_mariadb_is_told_with_the_command_that_installs_it(
+    home: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local.engines.mariadb._SEARCHED", str(home))
+    missing = MariaDB(home / "mariadb", master_password=PASSWORD, database="shop", certificates=certificates)
+    with pytest.raises(EngineError, match="apt-get install mariadb-server-core"):
+        missing.start()
 
 
 def test_stopped_engine_leaves_no_process(valkey: Valkey) -> None:
@@ -113,9 +159,10 @@ def test_stopped_engine_leaves_no_process(valkey: Valkey) -> None:
             os.kill(pid, signal.SIG_DFL)
 
 
-def test_directory_that_postgres_cannot_enter_is_named(home: Path) -> None:
+@pytest.mark.parametrize("check", [check_postgres, pytest.param(check_mariadb, marks=pytest.mark.only_on("mysql"))])
+def test_directory_that_a_database_cannot_enter_is_named(home: Path, check: Callable[[Path], None]) -> None:
     closed = home / "closed"
     closed.mkdir(mode=0o700)
     as_root: AbstractContextManager[object] = pytest.raises(EngineError, match=f"cannot enter {closed} ")
     with as_root if os.geteuid() == 0 else nullcontext():
-        check_access(closed / "postgres")
+        check(closed / "database")

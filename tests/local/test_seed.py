@@ -11,12 +11,12 @@ import pytest
 from functions.schema_migration.migration import migrate
 from functions.schema_migration.sample_sales import Priced, sell
 from functions.schema_migration.settings import Login, Settings
-from local.engines import Postgres
-from local.seed import main, plant
+from local.engines import MariaDB, Postgres
+from local.seed import connect_as, main, plant
 from local.tls import Certificates
 from storefront.database import Database, Parameters, Row
 from storefront.endpoints import Endpoint
-from storefront.postgres import PostgresConnection, open_connection
+from tests.sql_engines import SQL_ENGINES
 
 PASSWORD = "the-master-password-of-this-test"
 
@@ -48,24 +48,28 @@ class Paper:
         """Nothing to do."""
 
 
-@pytest.fixture
-def database(home: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+@pytest.fixture(params=SQL_ENGINES)
+def database(
+    request: pytest.FixtureRequest, home: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Database]:
     """A migrated database without sample data, as the master user meets it."""
-    engine = Postgres(home / "postgres", master_password=PASSWORD, database="shop", certificates=certificates)
+    kind = Postgres if request.param == "postgres" else MariaDB
+    engine = kind(home / "database", master_password=PASSWORD, database="shop", certificates=certificates)
     engine.start()
-    monkeypatch.setenv("PGSSLROOTCERT", str(certificates.ca_file))
+    monkeypatch.setenv("RDS_CA_FILE", str(certificates.ca_file))
+    endpoint, master = Endpoint("localhost", engine.port), Login(username=engine.master_username, password=PASSWORD)
     settings = Settings(
-        endpoint=Endpoint("localhost", engine.port),
+        engine=request.param,
+        endpoint=endpoint,
         database="shop",
         app_role="app",
         master_secret_arn="",
         operator_secret_arn="",
         app_password="p",
     )
-    operator = Login(username="operator", password="p")
-    migrate(settings, master=Login(username="postgres", password=PASSWORD), operator=operator, sample_data=False)
-    master = open_connection(settings.endpoint, database="shop", user="postgres", password=PASSWORD)
-    yield Database(lambda: PostgresConnection(master))
+    migrate(settings, master=master, operator=Login(username="operator", password="p"), sample_data=False)
+    connection = connect_as(engine.name, endpoint, "shop", master.username, PASSWORD)
+    yield Database(lambda: connection)
     engine.stop()
 
 

@@ -106,3 +106,18 @@ def test_engine_that_cannot_start_is_named_once_and_tried_again(home: Path, cert
     second.reconcile_until("valkey answers")
     second.supervisor.stop()
     assert len(second.said) == 2
+
+
+@pytest.mark.only_on("mysql")
+def test_killed_engine_without_a_front_is_started_again(home: Path, certificates: Certificates) -> None:
+    supervised = Supervised(home, certificates)
+    supervised.request = EngineRequest("database", "1", "mariadb", free_port(), "a-password", "admin", "shop")
+    supervised.request.write(home)
+    try:
+        supervised.reconcile_until("mariadb answers")
+        assert list(supervised.pids()) == ["mariadb"]
+        psutil.Process(supervised.pids()["mariadb"]).kill()
+        supervised.reconcile_until("mariadb is back")
+        supervised.ping()
+    finally:
+        supervised.supervisor.stop()

@@ -1,9 +1,10 @@
-"""The storefront over a real Valkey and a real PostgreSQL that the real migration has prepared."""
+"""The storefront over a real Valkey and each real SQL engine, which the real migration has prepared."""
 
 import itertools
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,27 +17,26 @@ import httpx
 import pytest
 import redis
 
-from local.engines import Postgres, Valkey
+from local.engines import MariaDB, Postgres, Valkey
 from local.tls import Certificates, ensure_certificates
 from storefront.bootstrap import build_app, build_relay, connect_database
 from storefront.passwords import hash_password
 from storefront.relay import InvalidationRelay
 from storefront.settings import Settings
+from tests.sql_engines import SQL_ENGINES
 from tests.storefront.counting import RecordingConnection
 from tests.storefront.deployment import (
     AUTH_SECRET,
     AUTH_TOKEN,
-    MASTER_PASSWORD,
     MASTER_SECRET,
     OPERATOR,
     OPERATOR_SECRET,
-    Connection,
-    connect,
     migrate,
     variables,
 )
 from tests.storefront.documented import assert_documented
 from tests.storefront.fake_secrets_manager import FakeSecretsManager
+from tests.storefront.sql import MASTER, MASTER_PASSWORD, Connection, SqlEngine, connect
 
 _numbers = itertools.count()
 
@@ -65,11 +65,16 @@ def valkey(directory: Path, certificates: Certificates) -> Iterator[Valkey]:
     engine.stop()
 
 
-@pytest.fixture(scope="session")
-def postgres(directory: Path, certificates: Certificates) -> Iterator[Postgres]:
-    """The database."""
-    engine = Postgres(
-        directory / "postgres", master_password=MASTER_PASSWORD, database="storefront", certificates=certificates
+@pytest.fixture(scope="session", params=SQL_ENGINES)
+def engine(request: pytest.FixtureRequest, directory: Path, certificates: Certificates) -> Iterator[SqlEngine]:
+    """The database, once of each kind: see tests/conftest.py."""
+    kind = Postgres if request.param == "postgres" else MariaDB
+    engine = kind(
+        directory / request.param,
+        master_username=MASTER,
+        master_password=MASTER_PASSWORD,
+        database="storefront",
+        certificates=certificates,
     )
     engine.start()
     yield engine
@@ -82,7 +87,7 @@ def secrets_manager() -> Iterator[FakeSecretsManager]:
     fake = FakeSecretsManager()
     fake.secrets = {
         AUTH_SECRET: AUTH_TOKEN,
-        MASTER_SECRET: json.dumps({"username": "postgres", "password": MASTER_PASSWORD}),
+        MASTER_SECRET: json.dumps({"username": MASTER, "password": MASTER_PASSWORD}),
         OPERATOR_SECRET: json.dumps(OPERATOR),
     }
     yield fake
@@ -90,11 +95,14 @@ def secrets_manager() -> Iterator[FakeSecretsManager]:
 
 
 @pytest.fixture(scope="session")
-def environment(valkey: Valkey, postgres: Postgres, secrets_manager: FakeSecretsManager) -> Iterator[None]:
-    """What the deployment sets for both functions."""
+def environment(valkey: Valkey, engine: SqlEngine, secrets_manager: FakeSecretsManager) -> Iterator[None]:
+    """What the deployment sets for both functions. The cache holds nothing of another engine's database."""
+    valkey.kill()
+    valkey.start()
     given = variables(
         cache=valkey.endpoint,
-        database=postgres.endpoint,
+        database=engine.endpoint,
+        engine="postgres" if isinstance(engine, Postgres) else "mysql",
         ca_file=str(valkey.certificates.ca_file),
         aws_url=secrets_manager.url,
     )
@@ -102,6 +110,9 @@ def environment(valkey: Valkey, postgres: Postgres, secrets_manager: FakeSecrets
         for name, value in given.items():
             patch.setenv(name, value)
         yield
+    # They read the environment when they are imported.
+    for module in ("storefront.lambda_handler", "functions.invalidation_relay.handler"):
+        sys.modules.pop(module, None)
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +161,7 @@ def cache(valkey: Valkey) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def client(app: WSGIApplication, valkey: Valkey, postgres: Postgres) -> Iterator[httpx.Client]:
+def client(app: WSGIApplication, valkey: Valkey, engine: SqlEngine) -> Iterator[httpx.Client]:
     """Talks HTTP to the app. Every answer is held against the OpenAPI document. Both engines run again afterwards."""
     hooks = {"response": [assert_documented]}
     transport = httpx.WSGITransport(app=app)
@@ -158,7 +169,7 @@ def client(app: WSGIApplication, valkey: Valkey, postgres: Postgres) -> Iterator
         until_cached(connected, "/products/1")
         yield connected
     valkey.start()
-    postgres.start()
+    engine.start()
 
 
 @pytest.fixture
@@ -174,7 +185,7 @@ def recorded(
     """A client of an app whose statements are noted."""
 
     def recording(settings: Settings) -> RecordingConnection:
-        return RecordingConnection(connect_database(settings), statements)
+        return RecordingConnection(connect_database(settings), lambda statement, _: statements.append(statement))
 
     monkeypatch.setattr("storefront.bootstrap.connect_database", recording)
     app = build_app(settings)
@@ -222,18 +233,18 @@ def product(operator: httpx.Client) -> str:
 
 
 @pytest.fixture
-def master(postgres: Postgres) -> Iterator[Connection]:
+def master(engine: SqlEngine) -> Iterator[Connection]:
     """A connection of the master user."""
-    with connect(postgres, "storefront") as connection:
+    with connect(engine, "storefront") as connection:
         yield connection
 
 
 @pytest.fixture
-def database(master: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def database(engine: SqlEngine, master: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """An empty database and an app role of the same name, to which the migration function is directed."""
     name = f"migration_{next(_numbers)}"
     master.execute(f"CREATE DATABASE {name}")
     monkeypatch.setenv("RDS_DB_NAME", name)
     monkeypatch.setenv("RDS_USER", name)
     yield name
-    master.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    master.execute(f"DROP DATABASE {name}" + (" WITH (FORCE)" if isinstance(engine, Postgres) else ""))

@@ -13,24 +13,24 @@ _OVERHEAD = {"info", "auth", "hello", "client", "client|setinfo", "select", "pin
 
 
 class RecordingConnection:
-    """A `storefront.database.Connection` that notes every statement in `statements` and passes it on."""
+    """A `storefront.database.Connection` that tells `note` of every statement and passes it on."""
 
-    def __init__(self, connection: Connection, statements: list[str]) -> None:
-        self._connection, self._statements = connection, statements
+    def __init__(self, connection: Connection, note: Callable[[str, Parameters], None]) -> None:
+        self._connection, self._note = connection, note
 
     def rows(self, statement: LiteralString, parameters: Parameters) -> list[Row]:
         """See `Connection`."""
-        self._statements.append(statement)
+        self._note(statement, parameters)
         return self._connection.rows(statement, parameters)
 
     def change(self, statement: LiteralString, parameters: Parameters) -> int:
         """See `Connection`."""
-        self._statements.append(statement)
+        self._note(statement, parameters)
         return self._connection.change(statement, parameters)
 
     def insert(self, statement: LiteralString, parameters: Parameters) -> int:
         """See `Connection`."""
-        self._statements.append(statement)
+        self._note(statement, parameters)
         return self._connection.insert(statement, parameters)
 
     def closed(self) -> bool:

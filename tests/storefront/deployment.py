@@ -6,20 +6,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import psutil
-import psycopg
 
 from functions.schema_migration.handler import handler
-from local.engines import Postgres, Valkey
-
-Connection = psycopg.Connection[tuple[Any, ...]]
+from local.engines import Engine
 
 AUTH_SECRET, MASTER_SECRET, OPERATOR_SECRET = "arn:auth", "arn:master", "arn:operator"
-AUTH_TOKEN, MASTER_PASSWORD = "an-auth-token-of-these-tests", "a-master-password-of-these-tests"
+AUTH_TOKEN = "an-auth-token-of-these-tests"
 ROLE_PASSWORD = "a-role-password"
 OPERATOR = {"username": "operator", "password": "an operator's pässword"}
 
 
-def variables(*, cache: str, database: str, ca_file: str, aws_url: str) -> dict[str, str]:
+def variables(*, cache: str, database: str, ca_file: str, aws_url: str, engine: str = "postgres") -> dict[str, str]:
     """The environment of both functions, given the endpoints."""
     return {
         "AWS_ACCESS_KEY_ID": "test",
@@ -30,9 +27,10 @@ def variables(*, cache: str, database: str, ca_file: str, aws_url: str) -> dict[
         "ELASTICACHE_AUTH_SECRET_ARN": AUTH_SECRET,
         "ELASTICACHE_ENDPOINT": cache,
         "OPERATOR_SECRET_ARN": OPERATOR_SECRET,
-        "PGSSLROOTCERT": ca_file,
+        "RDS_CA_FILE": ca_file,
         "RDS_DB_NAME": "storefront",
         "RDS_ENDPOINT": database,
+        "RDS_ENGINE": engine,
         "RDS_MASTER_SECRET_ARN": MASTER_SECRET,
         "RDS_PASSWORD": ROLE_PASSWORD,
         "RDS_USER": "storefront_app",
@@ -45,22 +43,8 @@ def migrate(request_type: str = "Create", *, sample_data: str = "true") -> dict[
     return handler({"RequestType": request_type, "ResourceProperties": {"SampleData": sample_data}}, None)
 
 
-def connect(postgres: Postgres, database: str, user: str = "postgres", password: str = MASTER_PASSWORD) -> Connection:
-    """A connection in autocommit mode; the master's when no user is named."""
-    return psycopg.connect(
-        host="localhost",
-        port=postgres.port,
-        dbname=database,
-        user=user,
-        password=password,
-        sslmode="verify-full",
-        sslrootcert=str(postgres.certificates.ca_file),
-        autocommit=True,
-    )
-
-
 @contextmanager
-def frozen(engine: Postgres | Valkey) -> Iterator[None]:
+def frozen(engine: Engine) -> Iterator[None]:
     """The engine does nothing any more, but its kernel still accepts and acknowledges everything."""
     process = psutil.Process(engine.pid)
     family = [process, *process.children(recursive=True)]

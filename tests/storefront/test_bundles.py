@@ -13,6 +13,9 @@ from tests.storefront.deployment import variables
 
 LAMBDA_SRC = Path(__file__).parents[2] / "lambda_src"
 IN_THE_RUNTIME = {"boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3"}
+# What handlers import when they first need it.
+ENGINES = "storefront.postgres, storefront.mysql"
+MIGRATION_ENGINES = "functions.schema_migration.postgres, functions.schema_migration.mysql"
 
 # An interpreter that cannot import the packages named on its command line.
 CONFINED = """
@@ -48,20 +51,20 @@ def bundled(requirements: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("handler", "requirements"),
+    ("handler", "engines", "requirements"),
     [
-        ("functions.schema_migration.handler", "functions/schema_migration/requirements.txt"),
-        ("functions.invalidation_relay.handler", "storefront/requirements.txt"),
-        ("storefront.lambda_handler", "storefront/requirements.txt"),
+        ("functions.schema_migration.handler", MIGRATION_ENGINES, "functions/schema_migration/requirements.txt"),
+        ("functions.invalidation_relay.handler", ENGINES, "storefront/requirements.txt"),
+        ("storefront.lambda_handler", ENGINES, "storefront/requirements.txt"),
     ],
 )
-def test_handler_runs_on_what_its_bundle_and_the_runtime_hold(handler: str, requirements: str) -> None:
+def test_handler_runs_on_what_its_bundle_and_the_runtime_hold(handler: str, engines: str, requirements: str) -> None:
     refused = installed_beside(bundled(requirements) | IN_THE_RUNTIME)
     assert {"aws_cdk", "httpx", "pytest"} <= refused
-    run_without(refused, f"import {handler}, boto3; boto3.client('secretsmanager')")
+    run_without(refused, f"import {handler}, {engines}, boto3; boto3.client('secretsmanager')")
 
 
 def test_migration_starts_without_the_packages_of_the_app_and_the_sdk() -> None:
     refused = installed_beside(bundled("functions/schema_migration/requirements.txt"))
     assert {"boto3", "falcon", "msgspec", "redis"} <= refused
-    run_without(refused, "import functions.schema_migration.handler")
+    run_without(refused, f"import functions.schema_migration.handler, {MIGRATION_ENGINES}")

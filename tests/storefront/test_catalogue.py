@@ -6,10 +6,10 @@ import httpx
 import pytest
 import redis
 
-from local.engines import Postgres, Valkey
+from local.engines import Valkey
 from storefront.http.cursors import decode_cursor, encode_cursor
 from tests.storefront.counting import commands_of
-from tests.storefront.deployment import Connection
+from tests.storefront.sql import Connection, SqlEngine
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
@@ -98,9 +98,7 @@ def test_product_that_is_deleted_between_the_two_reads_is_left_out(
 ) -> None:
     # As if it had been deleted between the two: its absence is cached, and the database still lists it.
     recorded.get(f"/products/{shelf[-1] + 1}")
-    statement = "INSERT INTO products (id, name, price) OVERRIDING SYSTEM VALUE VALUES (%s, 'x', 1)"
-    master.execute(statement, [shelf[-1] + 1])
-    master.execute("SELECT nextval('products_id_seq')")
+    assert master.insert("INSERT INTO products (name, price) VALUES ('x', 1)") == shelf[-1] + 1
     page = page_of(recorded, shelf)
     assert (ids(page), page.json()["next_cursor"]) == (shelf, None)
 
@@ -143,8 +141,8 @@ def test_page_is_answered_while_the_cache_is_down(client: httpx.Client, shelf: l
     assert (page.status_code, page.headers["X-Cache"], ids(page)) == (200, "BYPASS", shelf)
 
 
-def test_page_needs_the_database(app: WSGIApplication, client: httpx.Client, postgres: Postgres) -> None:
+def test_page_needs_the_database(app: WSGIApplication, client: httpx.Client, engine: SqlEngine) -> None:
     client.get("/products")
-    postgres.kill()
+    engine.kill()
     refused = client.get("/products")
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")

@@ -5,10 +5,10 @@ import pytest
 import redis
 
 from cache_aside import Policy
-from local.engines import Postgres, Valkey
+from local.engines import Valkey
 from storefront import policies
 from tests.storefront.counting import commands_of
-from tests.storefront.deployment import Connection
+from tests.storefront.sql import Connection, SqlEngine
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
@@ -67,7 +67,7 @@ def test_stock_goes_with_its_product(operator: httpx.Client, product: str, maste
     operator.delete(product)
     assert operator.get(f"{product}/inventory").status_code == 404
     number = product.removeprefix("/products/")
-    assert master.execute("SELECT FROM inventory WHERE product_id = %s", [number]).rowcount == 0
+    assert master.execute("SELECT 1 FROM inventory WHERE product_id = %s", [number]).rowcount == 0
 
 
 @pytest.mark.parametrize("available", [-1, 1_000_000_001, 10**30, 1.5, True, "1", None])
@@ -81,10 +81,10 @@ def test_only_an_operator_sets_the_stock(client: httpx.Client, customer: httpx.C
 
 
 def test_stock_is_answered_without_the_cache_and_not_without_the_database(
-    client: httpx.Client, product: str, valkey: Valkey, postgres: Postgres
+    client: httpx.Client, product: str, valkey: Valkey, engine: SqlEngine
 ) -> None:
     valkey.kill()
     assert client.get(f"{product}/inventory").status_code == 200
-    postgres.kill()
+    engine.kill()
     refused = client.get(f"{product}/inventory")
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")

@@ -12,13 +12,14 @@ import pytest
 import redis
 
 from cache_aside import EmbeddedMetrics
-from local.engines import Postgres, Valkey
+from local.engines import Valkey
 from storefront.bootstrap import build_app
 from storefront.entities import Bestseller
 from storefront.policies import LEADERBOARD, LEADERBOARD_KEY, LEADERBOARD_SIZE
 from storefront.settings import Settings
 from tests.storefront.counting import commands_of
-from tests.storefront.deployment import Connection, connect, migrate
+from tests.storefront.deployment import migrate
+from tests.storefront.sql import Connection, SqlEngine, connect
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
@@ -148,7 +149,7 @@ def test_cache_down_is_a_bypass(app: WSGIApplication, client: httpx.Client, valk
 
 
 def test_cache_down_is_one_aggregation_for_all_that_wait(
-    app: WSGIApplication, recorded: httpx.Client, statements: list[str], valkey: Valkey, postgres: Postgres
+    app: WSGIApplication, recorded: httpx.Client, statements: list[str], valkey: Valkey, engine: SqlEngine
 ) -> None:
     valkey.kill()
     arrived = threading.Barrier(17)
@@ -157,9 +158,8 @@ def test_cache_down_is_one_aggregation_for_all_that_wait(
         arrived.wait()
         return recorded.get("/leaderboard")
 
-    with ThreadPoolExecutor(16) as pool, connect(postgres, "storefront") as holder:
-        with holder.transaction():
-            holder.execute("LOCK TABLE purchases IN ACCESS EXCLUSIVE MODE")
+    with ThreadPoolExecutor(16) as pool, connect(engine, "storefront") as holder:
+        with holder.locked("purchases"):
             answers = [pool.submit(read, number) for number in range(16)]
             arrived.wait()
             time.sleep(0.5)  # for those that come late: each would be an aggregation more
@@ -167,22 +167,18 @@ def test_cache_down_is_one_aggregation_for_all_that_wait(
     assert len([statement for statement in statements if "SUM(quantity)" in statement]) == 1
 
 
-def test_all_that_waited_in_vain_are_told_and_the_next_one_is_served(
-    recorded: httpx.Client, postgres: Postgres
-) -> None:
-    with connect(postgres, "storefront") as holder, holder.transaction():
-        holder.execute("LOCK TABLE purchases IN ACCESS EXCLUSIVE MODE")
-        with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda _: recorded.get("/leaderboard"), range(8)))
+def test_all_that_waited_in_vain_are_told_and_the_next_one_is_served(recorded: httpx.Client, engine: SqlEngine) -> None:
+    with connect(engine, "storefront") as holder, holder.locked("purchases"), ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: recorded.get("/leaderboard"), range(8)))
     assert {answer.status_code for answer in answers} == {503}
     assert recorded.get("/leaderboard").status_code == 200
 
 
 def test_database_down_leaves_what_is_cached_and_nothing_else(
-    client: httpx.Client, cache: redis.Redis, postgres: Postgres
+    client: httpx.Client, cache: redis.Redis, engine: SqlEngine
 ) -> None:
     client.get("/leaderboard")
-    postgres.kill()
+    engine.kill()
     assert client.get("/leaderboard").headers["X-Cache"] == "HIT"
     cache.delete(LEADERBOARD_KEY)
     refused = client.get("/leaderboard")

@@ -10,12 +10,13 @@ import httpx
 import pytest
 
 from cache_aside import Options
-from local.engines import Postgres, Valkey
+from local.engines import Valkey
 from storefront.bootstrap import build_app
 from storefront.policies import PRODUCT
 from storefront.settings import AuthToken, Settings
-from tests.storefront.deployment import AUTH_SECRET, AUTH_TOKEN, OPERATOR, Connection, frozen
+from tests.storefront.deployment import AUTH_SECRET, AUTH_TOKEN, OPERATOR, frozen
 from tests.storefront.fake_secrets_manager import FakeSecretsManager
+from tests.storefront.sql import Connection, SqlEngine
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
@@ -60,10 +61,10 @@ def test_writes_commit_while_the_cache_is_down_and_say_that_invalidation_is_pend
 
 
 def test_without_the_database_only_cached_products_are_served(
-    operator: httpx.Client, product: str, postgres: Postgres
+    operator: httpx.Client, product: str, engine: SqlEngine
 ) -> None:
     operator.get(product)
-    postgres.kill()
+    engine.kill()
     assert operator.get(product).headers["X-Cache"] == "HIT"
     for answer in (
         operator.get("/products/98765"),
@@ -75,26 +76,26 @@ def test_without_the_database_only_cached_products_are_served(
 
 
 def test_database_restarted_between_requests_is_not_noticed(
-    operator: httpx.Client, product: str, postgres: Postgres
+    operator: httpx.Client, product: str, engine: SqlEngine
 ) -> None:
-    for restart in (postgres.stop, postgres.kill):
+    for restart in (engine.stop, engine.kill):
         restart()
-        postgres.start()
+        engine.start()
         assert operator.put(product, json=CHAIR).status_code == 200
         restart()
-        postgres.start()
+        engine.start()
         assert operator.get(product).headers["X-Cache"] == "MISS"
 
 
 def test_readiness_names_both_and_fails_only_without_the_database(
-    client: httpx.Client, valkey: Valkey, postgres: Postgres
+    client: httpx.Client, valkey: Valkey, engine: SqlEngine
 ) -> None:
     ready = client.get("/health/ready")
     assert (ready.status_code, ready.json()) == (200, {"cache": "available", "database": "available"})
     valkey.kill()
     without_cache = client.get("/health/ready")
     assert (without_cache.status_code, without_cache.json()) == (200, {"cache": "unavailable", "database": "available"})
-    postgres.kill()
+    engine.kill()
     without_both = client.get("/health/ready")
     assert without_both.status_code == 503
     assert without_both.json()["cache"] == without_both.json()["database"] == "unavailable"
@@ -124,13 +125,13 @@ def test_auth_token_is_read_once(settings: Settings, secrets_manager: FakeSecret
     assert secrets_manager.reads.count(AUTH_SECRET) == before + 1
 
 
-def test_building_the_app_needs_no_network(valkey: Valkey, postgres: Postgres) -> None:
+def test_building_the_app_needs_no_network(valkey: Valkey, engine: SqlEngine) -> None:
     valkey.kill()
-    postgres.kill()
+    engine.kill()
     try:
         assert callable(build_app(Settings.from_environment(os.environ)))
     finally:
-        postgres.start()
+        engine.start()
         valkey.start()
 
 
@@ -142,22 +143,22 @@ def short_lived(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("short_lived")
 def test_product_is_served_stale_while_the_database_is_down(
-    operator: httpx.Client, product: str, postgres: Postgres
+    operator: httpx.Client, product: str, engine: SqlEngine
 ) -> None:
     fresh = operator.get(product)
-    postgres.kill()
+    engine.kill()
     stale = operator.get(product)
     assert (stale.status_code, stale.headers["X-Cache"], stale.content) == (200, "STALE", fresh.content)
-    postgres.start()
+    engine.start()
     assert operator.get(product).headers["X-Cache"] == "MISS"
 
 
 @pytest.mark.usefixtures("short_lived")
 def test_product_is_served_stale_while_the_database_is_frozen(
-    operator: httpx.Client, product: str, postgres: Postgres
+    operator: httpx.Client, product: str, engine: SqlEngine
 ) -> None:
     fresh = operator.get(product)
-    with frozen(postgres):
+    with frozen(engine):
         stale = operator.get(product)
         unknown = operator.get("/products/987654321")
     assert (stale.status_code, stale.headers["X-Cache"], stale.content) == (200, "STALE", fresh.content)
@@ -166,10 +167,10 @@ def test_product_is_served_stale_while_the_database_is_frozen(
 
 
 @pytest.mark.usefixtures("short_lived")
-def test_changed_product_is_never_served_stale(operator: httpx.Client, product: str, postgres: Postgres) -> None:
+def test_changed_product_is_never_served_stale(operator: httpx.Client, product: str, engine: SqlEngine) -> None:
     operator.get(product)
     operator.put(product, json={"name": "Stool", "price": 5})
-    postgres.kill()
+    engine.kill()
     assert operator.get(product).status_code == 503
 
 
@@ -182,8 +183,7 @@ def test_database_is_spared_when_the_cache_is_down(
         with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://storefront") as reader:
             return reader.get(f"/products/{number}")
 
-    with ThreadPoolExecutor(48) as pool, master.transaction():
-        master.execute("LOCK TABLE products IN ACCESS EXCLUSIVE MODE")
+    with ThreadPoolExecutor(48) as pool, master.locked("products"):
         waiting = [pool.submit(get, number) for number in range(1, 49)]
         refused = [answer for answer in map(Future.result, waiting) if "Retry-After" in answer.headers]
     overloaded = [answer for answer in refused if answer.headers["Retry-After"] == "1"]

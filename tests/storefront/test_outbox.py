@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
 from typing import Never
 
@@ -11,7 +12,7 @@ import pytest
 import redis
 
 from cache_aside import CacheAside, OutboxRow
-from local.engines import Postgres, Valkey
+from local.engines import Valkey
 from storefront.bootstrap import build_relay, connect_database
 from storefront.database import Database, DatabaseUnavailableError
 from storefront.relay import WINDOW_SECONDS, InvalidationRelay
@@ -22,7 +23,8 @@ from storefront.settings import Settings
 from tests.cache_aside.fake_server import FakeServer
 from tests.cache_aside.harness import FakeTransport
 from tests.storefront.conftest import until_cached, wait_until
-from tests.storefront.deployment import Connection, connect, frozen
+from tests.storefront.deployment import frozen
+from tests.storefront.sql import Connection, SqlEngine, connect
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
@@ -42,8 +44,8 @@ def key_of(path: str) -> str:
 
 def rows(master: Connection, path: str) -> list[bool]:
     """Whether each of the product's outbox rows is delivered, oldest first."""
-    statement = "SELECT delivered_at IS NOT NULL FROM cache_invalidations WHERE key = %s ORDER BY id"
-    return [row[0] for row in master.execute(statement, [key_of(path)]).fetchall()]
+    statement = 'SELECT delivered_at IS NOT NULL FROM cache_invalidations WHERE "key" = %s ORDER BY id'
+    return [bool(row[0]) for row in master.execute(statement, [key_of(path)]).fetchall()]
 
 
 def test_every_write_records_its_key_once_and_marks_it_delivered(
@@ -108,10 +110,10 @@ def test_hung_cache_makes_the_deletion_pending_within_its_deadline(
 
 
 def test_transaction_that_commits_late_is_not_missed(
-    product: str, operator: httpx.Client, master: Connection, postgres: Postgres, relay: InvalidationRelay
+    product: str, operator: httpx.Client, master: Connection, engine: SqlEngine, relay: InvalidationRelay
 ) -> None:
     with master.transaction():
-        master.execute("INSERT INTO cache_invalidations (key) VALUES (%s)", [key_of(product)])
+        master.execute('INSERT INTO cache_invalidations ("key") VALUES (%s)', [key_of(product)])
         operator.put("/products/2", json=STOOL)
         relay.run_once()
     assert rows(master, product) == [True, False]
@@ -122,8 +124,7 @@ def test_transaction_that_commits_late_is_not_missed(
 def test_row_is_marked_by_whoever_delivers_it_first_and_never_again(
     master: Connection, database_of_another: Database, settings: Settings
 ) -> None:
-    inserted = master.execute("INSERT INTO cache_invalidations (key) VALUES ('product:0') RETURNING id").fetchone()
-    assert inserted
+    inserted = (master.insert("INSERT INTO cache_invalidations (\"key\") VALUES ('product:0')"),)
     outbox = OutboxRepository(database_of_another)
     outbox.mark_delivered(inserted)
     marked = "SELECT delivered_at FROM cache_invalidations WHERE id = %s"
@@ -157,15 +158,22 @@ def test_deletion_that_a_failover_lost_is_repeated_on_the_new_primary(
     assert relay.run_once().replayed == 0
 
 
+def age(master: Connection, path: str, seconds: int) -> None:
+    """The product's outbox rows are delivered that much earlier."""
+    times = 'SELECT id, delivered_at FROM cache_invalidations WHERE "key" = %s'
+    for row, delivered_at in master.execute(times, [key_of(path)]).fetchall():
+        earlier = delivered_at - timedelta(seconds=seconds)
+        master.execute("UPDATE cache_invalidations SET delivered_at = %s WHERE id = %s", [earlier, row])
+
+
 def test_only_rows_delivered_before_the_window_are_removed(
     operator: httpx.Client, product: str, master: Connection, valkey: Valkey, relay: InvalidationRelay
 ) -> None:
     operator.put(product, json=STOOL)
-    age = "UPDATE cache_invalidations SET delivered_at = delivered_at - make_interval(secs => %s) WHERE key = %s"
-    master.execute(age, [WINDOW_SECONDS - 60, key_of(product)])
+    age(master, product, WINDOW_SECONDS - 60)
     relay.run_once()
     assert rows(master, product) == [True, True]
-    master.execute(age, [120, key_of(product)])
+    age(master, product, 120)
     valkey.kill()
     operator.put(product, json=STOOL)
     relay.run_once()
@@ -185,18 +193,18 @@ def test_deletion_that_cannot_be_marked_is_confirmed_all_the_same() -> None:
 
 
 def test_relay_in_a_thread_goes_on_after_a_failure(
-    postgres: Postgres, valkey: Valkey, settings: Settings, caplog: pytest.LogCaptureFixture
+    engine: SqlEngine, valkey: Valkey, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     stopped = threading.Event()
     relay = build_relay(settings)
     thread = threading.Thread(target=relay.run_until, args=[stopped], kwargs={"period_seconds": 0.05})
-    postgres.kill()
+    engine.kill()
     thread.start()
     try:
         wait_until(lambda: "the database is unavailable" in caplog.text)
-        postgres.start()
-        with connect(postgres, "storefront") as master:
-            master.execute("INSERT INTO cache_invalidations (key) VALUES ('product:0')")
+        engine.start()
+        with connect(engine, "storefront") as master:
+            master.execute("INSERT INTO cache_invalidations (\"key\") VALUES ('product:0')")
             wait_until(lambda: all(rows(master, "/products/0")))
     finally:
         stopped.set()
@@ -209,7 +217,7 @@ def test_scheduled_function_reports_what_it_did(
     from functions.invalidation_relay.handler import handler
 
     handler({}, None)
-    master.execute("INSERT INTO cache_invalidations (key) VALUES ('product:0')")
+    master.execute("INSERT INTO cache_invalidations (\"key\") VALUES ('product:0')")
     assert handler({}, None) == {"delivered": 1, "replayed": 0, "reachable": True}
     assert '"CONFIRMED":1' in capsys.readouterr().out
     valkey.kill()

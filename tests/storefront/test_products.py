@@ -1,11 +1,11 @@
 """Products over HTTP, with both engines up."""
 
 import re
-from typing import Any
 
 import httpx
-import psycopg
 import pytest
+
+from tests.storefront.sql import Connection
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
@@ -34,12 +34,9 @@ def test_sample_product_is_missed_then_hit_with_the_same_body(client: httpx.Clie
     assert first.headers["ETag"] == second.headers["ETag"] == '"1"'
 
 
-def test_hit_asks_the_database_nothing(
-    client: httpx.Client, product: str, master: psycopg.Connection[tuple[Any, ...]]
-) -> None:
+def test_hit_asks_the_database_nothing(client: httpx.Client, product: str, master: Connection) -> None:
     client.get(product)
-    with master.transaction():
-        master.execute("LOCK TABLE products IN ACCESS EXCLUSIVE MODE")
+    with master.locked("products"):
         assert client.get(product).headers["X-Cache"] == "HIT"
 
 
@@ -54,9 +51,7 @@ def test_created_product_has_location_etag_and_exact_price(operator: httpx.Clien
     assert operator.get(location).content == created.content
 
 
-def test_created_product_replaces_its_cached_absence(
-    operator: httpx.Client, product: str, master: psycopg.Connection[tuple[Any, ...]]
-) -> None:
+def test_created_product_replaces_its_cached_absence(operator: httpx.Client, product: str, master: Connection) -> None:
     following = f"/products/{int(product.removeprefix('/products/')) + 1}"
     assert operator.get(following).status_code == 404
     assert operator.get(following).headers["X-Cache"] == "HIT"

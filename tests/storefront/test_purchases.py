@@ -11,12 +11,12 @@ import httpx
 import pytest
 import redis
 
-from local.engines import Postgres, Valkey
+from local.engines import Valkey
 from storefront.policies import LEADERBOARD_KEY, session_key
 from storefront.relay import InvalidationRelay
 from tests.storefront.conftest import wait_until
 from tests.storefront.counting import commands_of
-from tests.storefront.deployment import Connection, connect
+from tests.storefront.sql import Connection, SqlEngine, connect
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
@@ -74,7 +74,7 @@ def available(client: httpx.Client, product: str) -> int:
 def sold(master: Connection, product: str) -> list[int]:
     """The quantities of all recorded sales."""
     number = product.removeprefix("/products/")
-    return [row[0] for row in master.execute("SELECT quantity FROM purchases WHERE product_id = %s", [number])]
+    return [row[0] for row in master.execute("SELECT quantity FROM purchases WHERE product_id = %s", [number]).rows]
 
 
 def test_purchase_takes_from_stock_and_costs_quantity_times_price(operator: httpx.Client, stocked: str) -> None:
@@ -246,16 +246,17 @@ def test_purchase_invalidates_nothing(
 
 
 def test_death_between_recording_and_decrement_leaves_neither(
-    operator: httpx.Client, stocked: str, at_once: Buy, master: Connection, postgres: Postgres, key: dict[str, str]
+    operator: httpx.Client, stocked: str, at_once: Buy, master: Connection, engine: SqlEngine, key: dict[str, str]
 ) -> None:
-    waiting = "FROM pg_stat_activity WHERE usename = 'storefront_app' AND wait_event_type = 'Lock'"
     with ThreadPoolExecutor(1) as pool:
-        with connect(postgres, "storefront") as holder, holder.transaction():
-            holder.execute("LOCK TABLE inventory IN SHARE MODE")
+        with connect(engine, "storefront") as holder, holder.transaction():
+            lock = "SELECT available FROM inventory WHERE product_id = %s FOR UPDATE"
+            holder.execute(lock, [stocked.removeprefix("/products/")])
             doomed = pool.submit(at_once, stocked, [2], key["Idempotency-Key"])
-            wait_until(lambda: master.execute(f"SELECT {waiting}").rowcount == 1)
-            assert "UPDATE inventory" in str(master.execute(f"SELECT query {waiting}").fetchone())
-            master.execute(f"SELECT pg_terminate_backend(pid) {waiting}")
+            wait_until(lambda: len(master.waiting_for_a_lock("storefront_app")) == 1)
+            ((session, statement),) = master.waiting_for_a_lock("storefront_app").items()
+            assert "UPDATE inventory" in statement
+            master.end_session(session)
         assert [answer.status_code for answer in doomed.result()] == [503]
     assert (available(operator, stocked), sold(master, stocked)) == (50, [])
     assert operator.post(f"{stocked}/purchases", json={"quantity": 2}, headers=key).status_code == 201
@@ -263,10 +264,10 @@ def test_death_between_recording_and_decrement_leaves_neither(
 
 
 def test_buying_goes_on_without_the_cache_and_not_without_the_database(
-    operator: httpx.Client, stocked: str, valkey: Valkey, postgres: Postgres
+    operator: httpx.Client, stocked: str, valkey: Valkey, engine: SqlEngine
 ) -> None:
     valkey.kill()
     assert operator.post(f"{stocked}/purchases", json={"quantity": 1}).status_code == 201
-    postgres.kill()
+    engine.kill()
     refused = operator.post(f"{stocked}/purchases", json={"quantity": 1})
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import functions.schema_migration
-from local.engines import Postgres
-from tests.storefront.deployment import connect, migrate
+from tests.storefront.deployment import migrate
+from tests.storefront.sql import SqlEngine, connect
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
@@ -22,11 +22,11 @@ def test_migration_is_repeatable_and_keeps_its_physical_id(database: str) -> Non
     assert migrate("Delete")["PhysicalResourceId"] == first["PhysicalResourceId"]
 
 
-def test_concurrent_migrations_all_succeed(database: str, postgres: Postgres) -> None:
+def test_concurrent_migrations_all_succeed(database: str, engine: SqlEngine) -> None:
     with ThreadPoolExecutor(4) as pool:
         answers = [future.result() for future in [pool.submit(migrate) for _ in range(4)]]
     assert all(answer == answers[0] for answer in answers)
-    with connect(postgres, database) as connection:
+    with connect(engine, database) as connection:
         assert connection.execute("SELECT count(*) FROM products").fetchone() == (100,)
 
 
@@ -35,58 +35,65 @@ def test_delete_touches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     migrate("Delete")
 
 
-def test_unknown_newer_revision_is_success_and_left_alone(database: str, postgres: Postgres) -> None:
+def test_unknown_newer_revision_is_success_and_left_alone(database: str, engine: SqlEngine) -> None:
     migrate()
-    with connect(postgres, database) as connection:
+    with connect(engine, database) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
         assert migrate("Update")["Data"]["Revision"] == "9999"
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
 
 
-def test_sample_data_has_ids_from_1_to_100_and_the_next_is_101(database: str, postgres: Postgres) -> None:
+def test_sample_data_has_ids_from_1_to_100_and_the_next_is_101(database: str, engine: SqlEngine) -> None:
     migrate()
-    with connect(postgres, database) as connection:
+    with connect(engine, database) as connection:
         ids = connection.execute("SELECT id FROM products ORDER BY id").fetchall()
         assert ids == [(number,) for number in range(1, 101)]
-        inserted = connection.execute("INSERT INTO products (name, price) VALUES ('x', 1) RETURNING id").fetchone()
-        assert inserted == (101,)
+        assert connection.insert("INSERT INTO products (name, price) VALUES ('x', 1)") == 101
 
 
-def test_deleted_sample_data_stays_deleted(database: str, postgres: Postgres) -> None:
+def test_deleted_sample_data_stays_deleted(database: str, engine: SqlEngine) -> None:
     migrate()
-    with connect(postgres, database) as connection:
+    with connect(engine, database) as connection:
         connection.execute("DELETE FROM products")
         migrate("Update")
         assert connection.execute("SELECT count(*) FROM products").fetchone() == (0,)
 
 
-def test_sample_products_have_stock_and_two_thousand_purchases_once(database: str, postgres: Postgres) -> None:
+def test_sample_products_have_stock_and_two_thousand_purchases_once(database: str, engine: SqlEngine) -> None:
     migrate()
     migrate("Update")
-    with connect(postgres, database) as connection:
-        assert connection.execute("SELECT count(*), min(available), max(available) FROM inventory").fetchone() == (
-            100,
-            100,
-            100,
-        )
+    with connect(engine, database) as connection:
+        stocked = connection.execute("SELECT count(*), min(available), max(available) FROM inventory").fetchone()
+        assert stocked == (100, 100, 100)
         assert connection.execute("SELECT count(*) FROM purchases").fetchone() == (2000,)
 
 
-def test_sample_sales_come_to_products_that_a_release_without_them_has_left(database: str, postgres: Postgres) -> None:
+def test_sample_sales_come_to_products_that_a_release_without_them_has_left(database: str, engine: SqlEngine) -> None:
     migrate()
-    with connect(postgres, database) as connection:
-        connection.execute("TRUNCATE purchases, inventory")
-        connection.execute("DELETE FROM products WHERE id > 10")
+    with connect(engine, database) as connection:
+        for gone in ("DELETE FROM purchases", "DELETE FROM inventory", "DELETE FROM products WHERE id > 10"):
+            connection.execute(gone)
         migrate("Update")
         assert connection.execute("SELECT count(*) FROM inventory").fetchone() == (10,)
         assert connection.execute("SELECT count(DISTINCT product_id) FROM purchases").fetchone() == (10,)
 
 
-def test_no_sample_data_where_the_stage_does_not_say_so(database: str, postgres: Postgres) -> None:
+def test_no_sample_data_where_the_stage_does_not_say_so(database: str, engine: SqlEngine) -> None:
     migrate(sample_data="false")
-    with connect(postgres, database) as connection:
-        rows = "SELECT FROM products UNION ALL SELECT FROM inventory UNION ALL SELECT FROM purchases"
-        assert connection.execute(rows).rowcount == 0
+    with connect(engine, database) as connection:
+        for rows in ("SELECT id FROM products", "SELECT available FROM inventory", "SELECT id FROM purchases"):
+            assert connection.execute(rows).fetchall() == []
+
+
+def test_names_are_told_apart_to_the_letter(database: str, engine: SqlEngine) -> None:
+    migrate()
+    names = ["someone", "Someone", "someone ", "s\N{LATIN SMALL LETTER O WITH DIAERESIS}meone"]
+    with connect(engine, database) as connection:
+        for name in names:
+            connection.insert("INSERT INTO users (username, password_hash) VALUES (%s, '')", [name])
+        for name in names:
+            found = connection.execute("SELECT username FROM users WHERE username = %s", [name])
+            assert found.fetchall() == [(name,)]
 
 
 def test_revisions_only_expand() -> None:

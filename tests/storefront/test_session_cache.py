@@ -8,12 +8,13 @@ import httpx
 import pytest
 import redis
 
-from local.engines import Postgres, Valkey
+from local.engines import Valkey
 from storefront.bootstrap import build_app
 from storefront.relay import InvalidationRelay
 from storefront.settings import Settings
 from tests.storefront.conftest import until_cached, wait_until
-from tests.storefront.deployment import OPERATOR, Connection, frozen
+from tests.storefront.deployment import OPERATOR, frozen
+from tests.storefront.sql import Connection, SqlEngine
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
@@ -52,8 +53,7 @@ def test_session_that_is_cached_asks_the_database_nothing(
     client: httpx.Client, other_worker: httpx.Client, bearer: dict[str, str], master: Connection
 ) -> None:
     assert (status(client, bearer), status(other_worker, bearer)) == (200, 200)
-    with master.transaction():
-        master.execute("LOCK TABLE sessions, users IN ACCESS EXCLUSIVE MODE")
+    with master.locked("sessions", "users"):
         assert (status(client, bearer), status(other_worker, bearer)) == (200, 200)
 
 
@@ -81,7 +81,7 @@ def test_logged_out_session_is_refused_by_every_worker(
     ended = client.delete("/sessions/current", headers=bearer)
     assert (ended.status_code, ended.content) == (204, b"")
     assert (status(other_worker, bearer), status(client, bearer)) == (401, 401)
-    delivered = "SELECT delivered_at IS NOT NULL FROM cache_invalidations WHERE key = %s"
+    delivered = 'SELECT delivered_at IS NOT NULL FROM cache_invalidations WHERE "key" = %s'
     assert master.execute(delivered, [key_of(bearer)]).fetchall() == [(True,)]
 
 
@@ -160,9 +160,9 @@ def test_session_that_was_deleted_past_the_app_is_forgotten_by_logging_out(
 
 
 def test_without_the_database_a_cached_session_is_known_and_cannot_be_ended(
-    client: httpx.Client, bearer: dict[str, str], postgres: Postgres
+    client: httpx.Client, bearer: dict[str, str], engine: SqlEngine
 ) -> None:
     assert status(client, bearer) == 200
-    postgres.kill()
+    engine.kill()
     assert status(client, bearer) == 200
     assert client.delete("/sessions/current", headers=bearer).status_code == 503

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import httpx
-import psycopg
 import pytest
 
 from cache_aside import CacheAside
@@ -16,6 +15,7 @@ from storefront.services.invalidation import Invalidator
 from storefront.services.sessions import LIFETIME, SessionService
 from storefront.settings import Settings
 from tests.storefront.deployment import OPERATOR
+from tests.storefront.sql import Connection
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
@@ -81,16 +81,14 @@ def test_sessions_of_one_user_are_independent(client: httpx.Client) -> None:
     assert client.get("/sessions/current", headers={"Authorization": f"Bearer {second}"}).status_code == 200
 
 
-def test_token_is_not_stored(client: httpx.Client, master: "psycopg.Connection[tuple[bytes]]") -> None:
+def test_token_is_not_stored(client: httpx.Client, master: Connection) -> None:
     token = client.post("/sessions", json=OPERATOR).json()["token"]
     stored = [row[0] for row in master.execute("SELECT token_hash FROM sessions").fetchall()]
     assert stored
     assert all(len(value) == 32 and token.encode() not in value for value in stored)
 
 
-def test_session_ends_when_it_expires_and_the_next_login_removes_it(
-    settings: Settings, master: "psycopg.Connection[tuple[int]]"
-) -> None:
+def test_session_ends_when_it_expires_and_the_next_login_removes_it(settings: Settings, master: Connection) -> None:
     now = datetime(2020, 1, 1, tzinfo=UTC)
     database = Database(lambda: connect_database(settings))
     bypassed = CacheAside.connect("localhost", 1)

@@ -12,9 +12,12 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from functions.schema_migration.settings import MigrationError
+from functions.schema_migration.settings import Settings as MigrationSettings
 from storefront.bootstrap import cache_credentials
 from storefront.credentials import SigningError, cache_token, iam_token
 from storefront.endpoints import Endpoint, parse_endpoint
+from storefront.engines import Engine
 from storefront.passwords import UNKNOWN_USER_HASH, hash_password, verify_password
 from storefront.settings import AuthToken, CacheUser, Settings, SettingsError
 from tests.storefront.deployment import AUTH_SECRET, variables
@@ -61,6 +64,39 @@ def test_settings_are_what_the_deployment_gave() -> None:
     assert settings.database_password == ENVIRONMENT["RDS_PASSWORD"]
     assert settings.cache_login == AuthToken(AUTH_SECRET)
     assert Settings.from_environment(BY_USER).cache_login == CacheUser("the-app", "the-group")
+
+
+@pytest.mark.parametrize(("engine", "port"), [(None, 5432), ("postgres", 5432), ("mysql", 3306)])
+def test_engine_decides_the_port_that_is_not_given(engine: Engine | None, port: int) -> None:
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "RDS_ENGINE"}
+    environment |= {"RDS_ENGINE": engine} if engine else {}
+    settings, migration = Settings.from_environment(environment), MigrationSettings.from_environment(environment)
+    assert settings.engine == migration.engine == (engine or "postgres")
+    assert settings.database == migration.endpoint == ("db.example.com", port)
+
+
+def test_unknown_engine_is_told_with_those_that_are_known() -> None:
+    environment = {**ENVIRONMENT, "RDS_ENGINE": "oracle"}
+    told = "RDS_ENGINE: expected postgres or mysql, got 'oracle'"
+    with pytest.raises(SettingsError, match=told):
+        Settings.from_environment(environment)
+    with pytest.raises(MigrationError, match=told):
+        MigrationSettings.from_environment(environment)
+
+
+@pytest.mark.parametrize(("engine", "unused"), [("postgres", "pymysql"), ("mysql", "psycopg")])
+def test_only_the_driver_of_the_engine_is_imported(engine: Engine, unused: str) -> None:
+    script = (
+        "import os, sys; from storefront import bootstrap, database, settings\n"
+        "try: bootstrap.connect_database(settings.Settings.from_environment(os.environ))\n"
+        "except database.DatabaseUnavailableError: print(*sys.modules)"
+    )
+    environment = {**os.environ, **ENVIRONMENT, "RDS_ENGINE": engine, "RDS_ENDPOINT": "localhost:1"}
+    environment["RDS_CA_FILE"] = ""
+    imported = subprocess.run(
+        [sys.executable, "-c", script], cwd=LAMBDA_SRC, env=environment, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert {"psycopg", "pymysql"} & set(imported) == {"psycopg", "pymysql"} - {unused}
 
 
 @pytest.mark.parametrize("name", REQUIRED)

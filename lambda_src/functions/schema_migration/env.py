@@ -2,5 +2,7 @@
 
 from alembic import context
 
+import functions.schema_migration.repeatable  # noqa: F401  # what it registers
+
 context.configure(connection=context.config.attributes["connection"])
 context.run_migrations()

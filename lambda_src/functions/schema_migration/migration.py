@@ -1,62 +1,42 @@
-"""The whole migration as one transaction."""
+"""The whole migration: one transaction where the engine has transactions for it."""
 
-from typing import cast
-
-import psycopg
-from psycopg.rows import TupleRow
-from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
-from functions.schema_migration.access import ensure_app_role, ensure_operator
+from functions.schema_migration.access import ensure_operator
+from functions.schema_migration.engine import engine_of
 from functions.schema_migration.revisions import upgrade
 from functions.schema_migration.sample_data import load_sample_data, load_sample_sales
 from functions.schema_migration.settings import Login, MigrationError, Settings
 from storefront.database import DatabaseUnavailableError
-from storefront.postgres import open_connection
-
-# Any constant will do; it names this lock among the database's advisory locks.
-_LOCK = 0x5C4E3A
-_TIMEOUT_SECONDS = 120
 
 
 def migrate(settings: Settings, *, master: Login, operator: Login, sample_data: bool) -> str:
     """Schema, role, rights, first operator, sample data; returns the database's revision.
 
-    Safe to repeat and to run concurrently. All of it commits or none does. MigrationError says why not, in the
+    Safe to repeat, after a crash in its middle too, and to run concurrently. On PostgreSQL all of it commits or none
+    does; on MySQL every change of the schema or of rights commits by itself. MigrationError says why not, in the
     database's words without the statement and its values.
     """
-    engine = create_engine("postgresql+psycopg://", creator=lambda: _connect(settings, master), poolclass=NullPool)
+    engine = engine_of(settings)
     try:
-        with engine.begin() as transaction:
-            connection = cast("psycopg.Connection[TupleRow]", transaction.connection.driver_connection)
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-            revision = upgrade(transaction)
-            ensure_app_role(connection, settings.app_role, settings.app_password)
+        with engine.pool(settings, master).begin() as connection:
+            engine.prepare(connection, settings.database)
+            revision = upgrade(connection)
+            engine.ensure_app_role(connection, settings.app_role, settings.app_password)
             ensure_operator(connection, operator)
             if sample_data:
-                load_sample_data(connection)
-                load_sample_sales(connection)
-    except DBAPIError as error:
-        raise MigrationError(_reason(error.orig)) from None
-    except (psycopg.Error, DatabaseUnavailableError) as error:
-        raise MigrationError(_reason(error)) from None
+                if not engine.ever_held_a_row(connection, "products"):
+                    load_sample_data(connection)
+                load_sample_sales(engine.portable(connection))
+    except Exception as error:
+        reason = engine.reason(_of_the_driver(error))
+        if reason is None:
+            raise
+        raise MigrationError(f"schema migration: {reason}") from None
     return revision
 
 
-def _connect(settings: Settings, master: Login) -> psycopg.Connection[TupleRow]:
-    connection = open_connection(
-        settings.endpoint,
-        database=settings.database,
-        user=master.username,
-        password=master.password,
-        connect_timeout_seconds=10,
-        statement_timeout_seconds=_TIMEOUT_SECONDS,
-    )
-    connection.autocommit = False
-    return connection
-
-
-def _reason(error: BaseException | None) -> str:
-    in_words = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    return f"schema migration: {in_words or str(error).strip()}"
+def _of_the_driver(error: Exception) -> BaseException | None:
+    if isinstance(error, DBAPIError):
+        return error.orig
+    return error.__cause__ if isinstance(error, DatabaseUnavailableError) else error

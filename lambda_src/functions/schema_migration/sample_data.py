@@ -2,11 +2,10 @@
 
 from decimal import Decimal
 
-from psycopg import Connection
-from psycopg.rows import TupleRow
+import sqlalchemy as sa
 
 from functions.schema_migration.sample_sales import priced_products, sell, stock
-from storefront.postgres import PostgresConnection
+from storefront.database import Connection
 
 _MATERIALS = ("Oak", "Walnut", "Steel", "Copper", "Linen", "Wool", "Glass", "Marble", "Leather", "Bamboo")
 _THINGS = ("Desk", "Lamp", "Chair", "Shelf", "Tray", "Clock", "Vase", "Basket", "Stool", "Mirror")
@@ -20,18 +19,15 @@ def products() -> list[tuple[str, Decimal]]:
     return [(name, Decimal(990 + 137 * number) / 100) for number, name in enumerate(names)]
 
 
-def load_sample_data(connection: Connection[TupleRow]) -> None:
-    """Inserts the products, as ids 1 to 100, unless the table ever held one: what was deleted stays deleted."""
-    never_used = "SELECT FROM products_id_seq WHERE NOT is_called"
-    if connection.execute(never_used).rowcount:
-        with connection.cursor() as cursor:
-            cursor.executemany("INSERT INTO products (name, price) VALUES (%s, %s)", products())
+def load_sample_data(connection: sa.Connection) -> None:
+    """Inserts the products into a table that never held one, as ids 1 to 100."""
+    rows = [{"name": name, "price": price} for name, price in products()]
+    connection.execute(sa.text("INSERT INTO products (name, price) VALUES (:name, :price)"), rows)
 
 
-def load_sample_sales(connection: Connection[TupleRow]) -> None:
+def load_sample_sales(connection: Connection) -> None:
     """Puts all products into stock and sells some, unless something was ever sold: sales are never deleted."""
-    portable = PostgresConnection(connection)
-    products = priced_products(portable)
-    if products and not portable.rows("SELECT 1 FROM purchases LIMIT 1", ()):
-        stock(portable, _STOCK)
-        sell(portable, products, _PURCHASES, seed=1)
+    products = priced_products(connection)
+    if products and not connection.rows("SELECT 1 FROM purchases LIMIT 1", ()):
+        stock(connection, _STOCK)
+        sell(connection, products, _PURCHASES, seed=1)

@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from storefront.endpoints import Endpoint, parse_endpoint
+from storefront.engines import DEFAULT_PORTS, Engine, engine_of
+
+TIMEOUT_SECONDS = 120
+"""How long a statement may take, and the wait for another migration."""
 
 
 class MigrationError(Exception):
@@ -25,6 +29,7 @@ class Settings:
     `app_password` is for local use; None makes the app's role an IAM user of the database.
     """
 
+    engine: Engine = "postgres"
     endpoint: Endpoint
     database: str
     app_role: str
@@ -36,8 +41,10 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Reads the function's environment variables; MigrationError names what is missing or malformed."""
         try:
+            engine = engine_of(environment)
             return cls(
-                endpoint=parse_endpoint(environment["RDS_ENDPOINT"], default_port=5432),
+                engine=engine,
+                endpoint=_endpoint(environment["RDS_ENDPOINT"], engine),
                 database=environment["RDS_DB_NAME"],
                 app_role=environment["RDS_USER"],
                 master_secret_arn=environment["RDS_MASTER_SECRET_ARN"],
@@ -47,4 +54,11 @@ class Settings:
         except KeyError as missing:
             raise MigrationError(f"the environment variable {missing.args[0]} is not set") from None
         except ValueError as error:
-            raise MigrationError(f"RDS_ENDPOINT: {error}") from None
+            raise MigrationError(str(error)) from None
+
+
+def _endpoint(text: str, engine: Engine) -> Endpoint:
+    try:
+        return parse_endpoint(text, default_port=DEFAULT_PORTS[engine])
+    except ValueError as error:
+        raise ValueError(f"RDS_ENDPOINT: {error}") from None

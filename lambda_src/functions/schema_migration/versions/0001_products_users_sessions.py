@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from functions.schema_migration.columns import TIME, TOKEN_HASH
+
 revision = "0001"
 down_revision = None
 
@@ -23,7 +25,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "sessions",
-        sa.Column("token_hash", sa.LargeBinary, primary_key=True),
+        sa.Column("token_hash", TOKEN_HASH, primary_key=True),
         sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id", ondelete="CASCADE"), index=True, nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", TIME, nullable=False),
     )

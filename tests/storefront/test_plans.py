@@ -1,0 +1,214 @@
+"""No statement of a repository reads a whole table that grows, on either engine.
+
+Every public method of every repository is called once on a filled database, with its statements recorded; then the
+engine is asked how it would execute each. To add a repository: its calls into CALLS, its tables into GROWING or SMALL.
+A method whose statements depend on its arguments is called several times: `lambda it: (it.page(None), it.page(42))`.
+"""
+
+import importlib
+import inspect
+import os
+import pkgutil
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import pytest
+
+import storefront.repositories
+from local.engines import Postgres
+from storefront.bootstrap import connect_database
+from storefront.database import Database, Parameters
+from storefront.repositories.inventory import InventoryRepository
+from storefront.repositories.outbox import OutboxRepository
+from storefront.repositories.products import ProductRepository
+from storefront.repositories.purchases import PurchaseRepository
+from storefront.repositories.sessions import SessionRepository
+from storefront.settings import Settings
+from tests.storefront.counting import RecordingConnection
+from tests.storefront.deployment import migrate
+from tests.storefront.sql import Connection, SqlEngine, connect
+
+ROWS = 5000
+MINUTE = timedelta(minutes=1)
+TOKEN_HASH = (1).to_bytes(32, "big")
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+CALLS: dict[type, dict[str, Callable[[Any], object]]] = {
+    ProductRepository: {
+        "find": lambda products: products.find(42),
+        "find_many": lambda products: products.find_many([42, 4711]),
+        "ids_after": lambda products: (products.ids_after(0, 20), products.ids_after(4711, 100)),
+        "insert": lambda products: products.insert("Chair", Decimal(1)),
+        "update": lambda products: products.update(42, "Stool", Decimal(2), None),
+        "delete": lambda products: products.delete(43, None),
+    },
+    InventoryRepository: {
+        "find": lambda inventory: inventory.find(42),
+        "set": lambda inventory: inventory.set(42, 7),
+    },
+    PurchaseRepository: {
+        "find": lambda purchases: purchases.find(42, "42"),
+        "insert": lambda purchases: purchases.insert(42, 1, Decimal(1), 42, None),
+        "bestsellers": lambda purchases: purchases.bestsellers(100),
+    },
+    SessionRepository: {
+        "find_account": lambda sessions: sessions.find_account("user 42"),
+        "insert": lambda sessions: sessions.insert(bytes(32), 42, now() + 60 * MINUTE, now=now()),
+        "find": lambda sessions: sessions.find(TOKEN_HASH, now=now()),
+        "delete": lambda sessions: sessions.delete(TOKEN_HASH),
+    },
+    OutboxRepository: {
+        "undelivered": lambda outbox: outbox.undelivered(100),
+        "mark_delivered": lambda outbox: outbox.mark_delivered([1, 2, 3]),
+        "recent_keys": lambda outbox: outbox.recent_keys(),
+        "purge": lambda outbox: outbox.purge(600),
+        "is_replayed": lambda outbox: outbox.is_replayed("0" * 40),
+        "record_replayed": lambda outbox: outbox.record_replayed("0" * 40),
+    },
+}
+READS_ALL = {
+    # After a failover, and only what `purge` has left: the rows of the last ten minutes.
+    "OutboxRepository.recent_keys": "cache_invalidations",
+    # The aggregation that the leaderboard's policy is for.
+    "PurchaseRepository.bestsellers": "purchases",
+}
+SMALL = {"alembic_version", "flags", "replayed_servers"}
+
+
+class Filling(NamedTuple):
+    """The columns of a table, and the values of row `number`, from 1."""
+
+    columns: Sequence[str]
+    row: Callable[[int], Sequence[object]]
+
+
+# In an order that foreign keys allow. The first operator is there already.
+GROWING = {
+    "products": Filling(("name", "price"), lambda number: (f"Product {number}", 1)),
+    "users": Filling(("username", "password_hash"), lambda number: (f"user {number}", "")),
+    "sessions": Filling(
+        ("token_hash", "user_id", "expires_at"),
+        lambda number: (number.to_bytes(32, "big"), number, now() + number % 60 * MINUTE),
+    ),
+    "inventory": Filling(("product_id", "available"), lambda number: (number, 10)),
+    "purchases": Filling(
+        ("product_id", "user_id", "quantity", "unit_price", "idempotency_key"),
+        lambda number: (number, number, 1, 1, f"{number}"),
+    ),
+    # All but a few were delivered within the time for which they are kept.
+    "cache_invalidations": Filling(
+        ("key", "delivered_at"),
+        lambda number: (f"product:{number}", now() - number % 9 * MINUTE if number % 100 else None),
+    ),
+}
+
+
+@pytest.fixture
+def filled(environment: None, database: str, engine: SqlEngine) -> Iterator[Connection]:
+    """A master's connection to a database with thousands of rows in every table that grows."""
+    migrate(sample_data="false")
+    with connect(engine, database) as connection:
+        for table, (columns, row) in GROWING.items():
+            connection.fill(table, columns, map(row, range(1, ROWS + 1)))
+        for table in GROWING:
+            connection.execute(f"ANALYZE {table}" if isinstance(engine, Postgres) else f"ANALYZE TABLE {table}")
+        yield connection
+
+
+def read_whole_by_postgres(connection: Connection, statement: str, parameters: Parameters) -> set[str]:
+    """The tables that the statement would read from end to end, or an index of theirs."""
+
+    def scanned(plan: dict[str, Any]) -> Iterator[str]:
+        node = plan["Node Type"]
+        if "Seq Scan" in node or (node.startswith("Index") and "Index Cond" not in plan):
+            yield plan["Relation Name"]
+        for part in plan.get("Plans", []):
+            yield from scanned(part)
+
+    ((explained,),) = connection.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters).rows
+    return set(scanned(explained[0]["Plan"]))
+
+
+def read_whole_by_mysql(connection: Connection, statement: str, parameters: Parameters) -> set[str]:
+    """The tables that the statement would read from end to end, or an index of theirs; a page of it is no whole."""
+    explained = connection.execute(f"EXPLAIN {statement}", parameters)
+    steps = [dict(zip(explained.columns, row, strict=True)) for row in explained.rows]
+    read = [step for step in steps if step["select_type"] != "INSERT" and step["type"] in {"ALL", "index"}]
+    return {str(step["table"]) for step in read if int(step["rows"]) > ROWS / 2}
+
+
+def statements_of(kind: type, call: Callable[[Any], object]) -> list[tuple[str, Parameters]]:
+    """What the call asks of the database to which the environment leads."""
+    noted: list[tuple[str, Parameters]] = []
+    connection = connect_database(Settings.from_environment(os.environ))
+    recorder = RecordingConnection(connection, lambda *statement: noted.append(statement))
+    call(kind(Database(lambda: recorder)))
+    recorder.close()
+    asked = [given for given in noted if given[0] not in {"BEGIN", "COMMIT"}]
+    assert asked
+    return asked
+
+
+def repositories() -> Iterator[type]:
+    for module in pkgutil.iter_modules(storefront.repositories.__path__):
+        found = importlib.import_module(f"storefront.repositories.{module.name}")
+        for _, kind in inspect.getmembers(found, inspect.isclass):
+            if kind.__module__ == found.__name__ and kind.__name__.endswith("Repository"):
+                yield kind
+
+
+def public_methods(kind: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
+
+
+def test_every_public_method_of_every_repository_is_called() -> None:
+    assert {kind: set(calls) for kind, calls in CALLS.items()} == {
+        kind: public_methods(kind) for kind in repositories()
+    }
+
+
+@pytest.mark.engines
+def test_every_table_is_known_to_grow_or_to_stay_small(migrated: object, engine: SqlEngine, master: Connection) -> None:
+    schema = "public" if isinstance(engine, Postgres) else "storefront"
+    tables = master.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = %s", [schema])
+    assert {row[0] for row in tables.rows} == SMALL | set(GROWING)
+
+
+@pytest.mark.engines
+def test_no_statement_reads_a_whole_table_that_grows(filled: Connection, engine: SqlEngine) -> None:
+    assert read_whole(filled, engine) == READS_ALL
+
+
+@pytest.mark.engines
+def test_missing_index_is_found(filled: Connection, engine: SqlEngine) -> None:
+    if isinstance(engine, Postgres):
+        filled.execute("DROP INDEX cache_invalidations_delivery")
+        filled.execute("ALTER TABLE users DROP CONSTRAINT users_username_key")
+    else:
+        filled.execute("ALTER TABLE cache_invalidations DROP INDEX cache_invalidations_delivery")
+        filled.execute("ALTER TABLE users DROP INDEX username")
+    assert (
+        read_whole(filled, engine).items()
+        >= {
+            "SessionRepository.find_account": "users",
+            "OutboxRepository.purge": "cache_invalidations",
+        }.items()
+    )
+
+
+def read_whole(filled: Connection, engine: SqlEngine) -> dict[str, str]:
+    """The methods with a statement that reads a whole table that grows, and which."""
+    explain = read_whole_by_postgres if isinstance(engine, Postgres) else read_whole_by_mysql
+    found = {}
+    for kind, calls in CALLS.items():
+        for name, call in calls.items():
+            for statement, parameters in statements_of(kind, call):
+                for table in explain(filled, statement, parameters) & set(GROWING):
+                    found[f"{kind.__name__}.{name}"] = table
+    return found
