@@ -54,13 +54,13 @@ def audit(stage: str, settings: Mapping[str, str]) -> Audit:
 
 
 def other_settings(register: Sequence[Decision]) -> dict[str, dict[str, str]]:
-    """For each stage, the settings that some of what the register accepts needs to be found."""
+    """For each stage, the settings that some of what the register accepts needs to be found, and that it has not."""
     return {
         stage: {
             key: values[0]
             for decision in register
             for entry in decision.accepts
-            if stage in entry.stages
+            if stage in entry.stages and not entry.holds(load(stage, NEEDED[stage]))
             for key, values in entry.settings.items()
         }
         for stage in NEEDED

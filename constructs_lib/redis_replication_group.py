@@ -159,6 +159,18 @@ class RedisReplicationGroup(RedisMetrics, Resource):
             )
         )
 
+    def grant_auth_token_change(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow changing the group, of which an AUTH token is a property, and seeing when the change is done.
+
+        Both actions accept the ARN of the group (Service Authorization Reference, ElastiCache). The network actions
+        that ModifyReplicationGroup depends on are those of ElastiCache's service-linked role.
+        """
+        return iam.Grant.add_to_principal(
+            grantee=grantee,
+            actions=["elasticache:DescribeReplicationGroups", "elasticache:ModifyReplicationGroup"],
+            resource_arns=[self._arn("replicationgroup", "")],
+        )
+
     def grant_auth_token_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow reading the AUTH token, which is all that a client needs besides the network."""
         return self.auth_token.grant_read(grantee)

@@ -4,7 +4,12 @@ from typing import Any
 
 from local.emulator.ministack import RESOURCE_HANDLERS, Created, Properties, provisioners
 
-_TYPES = ("AWS::Backup::BackupSelection", "AWS::WAFv2::LoggingConfiguration", "AWS::WAFv2::WebACLAssociation")
+_TYPES = (
+    "AWS::Backup::BackupSelection",
+    "AWS::SecretsManager::RotationSchedule",
+    "AWS::WAFv2::LoggingConfiguration",
+    "AWS::WAFv2::WebACLAssociation",
+)
 
 
 def register() -> None:
