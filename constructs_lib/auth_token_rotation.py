@@ -108,7 +108,7 @@ class AuthTokenRotation(Construct):
             ),
             rotate_immediately_on_update=False,
         )
-        # Secrets Manager tries the function when the schedule is made, and without the group there is nothing to rotate.
+        # Secrets Manager tries the function when the schedule is made; without the group there is nothing to rotate.
         schedule.node.add_dependency(cache, permission, rotation.role)
 
     def _settle(self) -> None:

@@ -1,7 +1,8 @@
-"""Refuse a deployment that would go anywhere but to the stage's own account and region.
+"""Refuse a deployment that would go anywhere but to the stage's own account and region, or meet a rotation.
 
 ``python -m stacks.deployment_target -c stage=prod -c account=...`` prints where it goes if the caller's credentials and
-region are the configured ones, and else fails with one clear error. `make deploy` asks it first.
+region are the configured ones and the cache takes one AUTH token only, and else fails with one clear error.
+`make deploy` asks it first.
 """
 
 import argparse
@@ -14,9 +15,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 from stacks.config import StageConfig
 from stacks.stages import DEFAULT_STAGE, ConfigError, load
 
+# The labels of lambda_src/functions/auth_token_rotation/secret.py; infrastructure knows that code by path only.
+CURRENT, PENDING, TWO_TOKENS = "AWSCURRENT", "AWSPENDING", "CACHE_TWO_TOKENS"
+
 
 class WrongTargetError(Exception):
     """The credentials or the region at hand are not the stage's. The message names both."""
+
+
+class RotationRunsError(Exception):
+    """The cache may take two AUTH tokens. The message says what to wait for."""
 
 
 def check(config: StageConfig, session: boto3.Session) -> str:
@@ -46,6 +54,40 @@ def check(config: StageConfig, session: boto3.Session) -> str:
     return identity["Arn"]
 
 
+def check_rotation(config: StageConfig, session: boto3.Session) -> None:
+    """Return if no rotation of the AUTH token is under way, and so if there is no stage yet.
+
+    Whenever CloudFormation changes the replication group, it reads the secret and may send what it finds, with the
+    strategy ROTATE. During a rotation that can be the token that is about to go, or remove the one that is to stay.
+
+    :raises RotationRunsError: if two tokens may be in use, or if that cannot be found out
+    """
+    try:
+        arn = _auth_token_secret(session, f"cache-aside-{config.stage}-data")
+        found = session.client("secretsmanager").describe_secret(SecretId=arn)["VersionIdsToStages"] if arn else {}
+    except (BotoCoreError, ClientError) as error:
+        raise RotationRunsError(f"cannot find out whether the AUTH token is being rotated: {error}") from error
+    for labels in found.values():
+        if TWO_TOKENS in labels or (PENDING in labels and CURRENT not in labels):
+            raise RotationRunsError(
+                f"the AUTH token of stage {config.stage} is being rotated (labels {', '.join(sorted(labels))}), and a "
+                "change of the cache could send a token that is about to go: try again when it is done, about half an "
+                "hour after it began; see docs/rotation.md"
+            )
+
+
+def _auth_token_secret(session: boto3.Session, stack_name: str) -> str | None:
+    """What the deployed stack says; None without a stack."""
+    try:
+        (stack,) = session.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return None
+        raise
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    return outputs.get("AuthTokenSecretArn")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Check what the command line names, with the same ``-c KEY=VALUE`` that the CDK CLI takes."""
     parser = argparse.ArgumentParser(prog="stacks.deployment_target", description=__doc__)
@@ -53,8 +95,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     overrides = dict(_pair(text) for text in parser.parse_args(arguments).context)
     try:
         config = load(overrides.pop("stage", DEFAULT_STAGE), overrides)
-        caller = check(config, boto3.Session())
-    except (ConfigError, WrongTargetError) as error:
+        session = boto3.Session()
+        caller = check(config, session)
+        check_rotation(config, session)
+    except (ConfigError, WrongTargetError, RotationRunsError) as error:
         sys.exit(f"error: {error}")
     sys.stdout.write(f"deploying stage {config.stage} to {config.account} in {config.region} as {caller}\n")
 

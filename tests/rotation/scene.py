@@ -47,6 +47,7 @@ class Scene:
     aws: FakeAws
     server: ServerWithTokens
     drain_seconds: int = 0
+    modification_seconds: float = 0
     calls: list[str] = field(default_factory=list)
     crash_at: int | None = None
     errors: list[BaseException] = field(default_factory=list)
@@ -55,7 +56,7 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.aws.secret = FakeSecret(FIRST_TOKEN)
-        self.aws.group = FakeGroup(self.server, FIRST_TOKEN)
+        self.aws.group = FakeGroup(self.server, FIRST_TOKEN, seconds=self.modification_seconds)
         self.aws.broken.clear()
         self.aws.refused.clear()
         session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="eu-west-1")

@@ -52,13 +52,14 @@ def bundled(requirements: str) -> set[str]:
     [
         ("functions.schema_migration.handler", "functions/schema_migration/requirements.txt"),
         ("functions.invalidation_relay.handler", "storefront/requirements.txt"),
+        ("functions.auth_token_rotation.handler", "storefront/requirements.txt"),
         ("storefront.lambda_handler", "storefront/requirements.txt"),
     ],
 )
 def test_handler_runs_on_what_its_bundle_and_the_runtime_hold(handler: str, requirements: str) -> None:
     refused = installed_beside(bundled(requirements) | IN_THE_RUNTIME)
     assert {"aws_cdk", "httpx", "pytest"} <= refused
-    run_without(refused, f"import {handler}, boto3; boto3.client('secretsmanager')")
+    run_without(refused, f"import {handler}, boto3; boto3.client('secretsmanager'), boto3.client('elasticache')")
 
 
 def test_migration_starts_without_the_packages_of_the_app_and_the_sdk() -> None:
