@@ -68,6 +68,7 @@ MUTANTS = (
     _mutant("the cache speaks plain text", "AwsSolutions-AEC3", CACHE, transit_encryption_enabled=False),
     _mutant("the cache also speaks plain text", "CACHE_WITHOUT_TLS", CACHE, transit_encryption_mode="preferred"),
     _mutant("the cache asks for no token", "CACHE_WITHOUT_CREDENTIALS", CACHE, auth_token=None),
+    _mutant("nobody rotates the token", "AwsSolutions-SMG4", "Data/AuthTokenRotation/Schedule", rotation_rules=None),
     _mutant("the cache has no second zone", "AwsSolutions-AEC4", CACHE, multi_az_enabled=False),
     _mutant(
         "the cache keeps one snapshot",

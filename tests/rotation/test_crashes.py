@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.rotation.conftest import MakeScene
-from tests.rotation.scene import FIRST_TOKEN, Crash, Scene
+from tests.rotation.scene import FIRST_TOKEN, STEPS, Crash, Scene
 
 pytestmark = pytest.mark.engines
 
@@ -22,7 +22,7 @@ def after_a_lost_set(scene: Scene) -> None:
 def after_an_abandoned_rotation(scene: Scene) -> None:
     """The group takes AWSCURRENT's token and, as the newer one, another whose version was given up."""
     version = scene.begin()
-    for step in ("createSecret", "setSecret", "testSecret"):
+    for step in STEPS[:-1]:
         scene.step(step, version)
     scene.aws.secret.abandon()
 
@@ -36,9 +36,10 @@ def given_up(scene: Scene) -> None:
     """Secrets Manager is told to forget a rotation that crashed; another one comes later."""
     version = scene.begin()
     try:
-        for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
+        for step in STEPS:
             scene.step(step, version)
-    except Crash:
+    except Crash as crash:
+        scene.errors.append(crash)
         scene.aws.secret.abandon()
     scene.rotate()
 
@@ -64,20 +65,26 @@ def rotate_and_settle(scene: Scene, rotate: Callable[[Scene], None]) -> None:
     assert scene.aws.broken == []
 
 
-@pytest.mark.parametrize("rotate", [repeated, given_up])
 @pytest.mark.parametrize(
-    ("before", "calls"), [(after_nothing, 0), (after_a_lost_set, 0), (after_an_abandoned_rotation, 0)]
+    ("before", "rotate", "calls"),
+    [
+        (after_nothing, repeated, 26),
+        (after_nothing, given_up, 50),
+        (after_a_lost_set, repeated, 33),
+        (after_a_lost_set, given_up, 57),
+        (after_an_abandoned_rotation, repeated, 32),
+        (after_an_abandoned_rotation, given_up, 56),
+    ],
 )
 def test_a_crash_after_any_call_leaves_one_valid_token_in_the_end(
-    make_scene: MakeScene, before: Callable[[Scene], None], calls: int, rotate: Callable[[Scene], None]
+    make_scene: MakeScene, before: Callable[[Scene], None], rotate: Callable[[Scene], None], calls: int
 ) -> None:
     clean = begin(make_scene, before)
     rotate_and_settle(clean, rotate)
-    crashed = 0
+    assert len(clean.calls) == calls
     for number, call in enumerate(clean.calls):
         scene = begin(make_scene, before)
         scene.crash_at = number
         rotate_and_settle(scene, rotate)
         assert scene.calls[number] == call
-        crashed += 1
-    assert crashed == len(clean.calls)
+        assert isinstance(scene.errors[0], Crash)
