@@ -25,12 +25,12 @@ class StubbedSession(boto3.Session):
 
     def __init__(self, region: str | None) -> None:
         super().__init__(region_name=region, aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="example")
-        names = ("sts", "cloudformation", "secretsmanager")
-        self.clients: dict[str, Any] = {name: boto3.Session.client(self, name, "us-east-1") for name in names}
+        make: Any = super().client
+        self.clients = {name: make(name, "us-east-1") for name in ("sts", "cloudformation", "secretsmanager")}
         self.stubs = {name: Stubber(client) for name, client in self.clients.items()}
         self.stub = self.stubs["sts"]
 
-    def client(self, service_name: str, *_args: object, **_options: object) -> Any:  # type: ignore[override]
+    def client(self, service_name: str, *_args: object, **_options: object) -> Any:
         return self.clients[service_name]
 
 

@@ -101,6 +101,17 @@ def test_the_next_rotation_ends_a_drain_that_has_not_ended(make_scene: MakeScene
     assert scene.aws.broken == []
 
 
+def test_an_abandoned_rotation_is_settled_in_favour_of_the_token_that_clients_have(scene: Scene) -> None:
+    done_until(scene, "testSecret")
+    abandoned = pending(scene)
+    scene.aws.secret.abandon()
+    assert [scene.settle(), scene.settle()] == ["draining", "settled"]
+    assert not scene.server.takes(abandoned)
+    assert scene.server.takes(FIRST_TOKEN)
+    assert scene.current() == FIRST_TOKEN
+    assert scene.aws.broken == []
+
+
 def test_a_finished_rotation_that_is_repeated_begins_no_second_drain(scene: Scene) -> None:
     version = done_until(scene, "finishSecret")
     scene.settle_at_last()
