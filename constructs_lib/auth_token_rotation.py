@@ -14,9 +14,8 @@ from constructs_lib.redis_replication_group import RedisReplicationGroup
 from constructs_lib.vpc_function import VpcFunction
 
 SETTLE_PERIOD = Duration.minutes(5)
-_TIMEOUT = Duration.minutes(
-    10
-)  # a change of the token takes minutes; what takes longer is waited for by the next attempt
+# ElastiCache takes minutes to change a token; what takes longer is waited for by the next attempt.
+_TIMEOUT = Duration.minutes(10)
 
 
 class AuthTokenRotation(Construct):

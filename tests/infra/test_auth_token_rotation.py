@@ -100,6 +100,12 @@ def test_function_may_change_one_group_and_one_secret(prod: Stage) -> None:
     assert set(allowed) - {without_a_resource} == {"logs:CreateLogStream+logs:PutLogEvents"}
 
 
+def test_code_of_the_function_cannot_use_its_network_rights(prod: Stage) -> None:
+    (denied,) = [statement for statement in statements(prod, PREFIX) if statement["Effect"] == "Deny"]
+    assert denied["Condition"] == {"Null": {"lambda:SourceFunctionArn": "false"}}
+    assert all(action.startswith("ec2:") for action in denied["Action"])
+
+
 def test_key_of_the_token_is_used_for_that_secret_only(prod: Stage) -> None:
     (statement,) = [s for s in statements(prod, PREFIX) if "kms:GenerateDataKey" in s["Action"]]
     condition = statement["Condition"]["StringEquals"]

@@ -46,3 +46,7 @@ class FakeGroup:
             return self.status, False
         self._looked = True
         return "modifying", True
+
+    def forget_modification(self) -> None:
+        """It fails inside of ElastiCache, which says nothing."""
+        self._coming = None

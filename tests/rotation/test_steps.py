@@ -147,10 +147,18 @@ def test_a_busy_group_makes_settling_wait_for_the_next_event(scene: Scene) -> No
     assert scene.settle() == "settled"
 
 
-def test_a_token_that_was_never_set_fails_its_test_and_the_repetition_sets_it(scene: Scene) -> None:
-    version = done_until(scene, "createSecret")
-    with pytest.raises(RotationError, match="refuses the token of AWSPENDING"):
+def test_the_trial_of_a_new_schedule_succeeds_if_the_cache_takes_the_current_token(scene: Scene) -> None:
+    version = scene.begin()
+    assert scene.step("testSecret", version) == {"state": "done"}
+    assert scene.calls == ["DescribeSecret", "DescribeReplicationGroups", "GetSecretValue"]
+    scene.server.take_only(["a-token-that-nobody-knows-of"])
+    with pytest.raises(RotationError, match="refuses the token of AWSCURRENT"):
         scene.step("testSecret", version)
+
+
+def test_a_token_that_was_never_set_does_not_become_current(scene: Scene) -> None:
+    version = done_until(scene, "createSecret")
+    scene.step("testSecret", version)
     with pytest.raises(RotationError, match="refuses the token of AWSPENDING"):
         scene.step("finishSecret", version)
     assert scene.current() == FIRST_TOKEN
@@ -158,7 +166,16 @@ def test_a_token_that_was_never_set_fails_its_test_and_the_repetition_sets_it(sc
     assert scene.current() == scene.aws.secret.value("AWSPENDING")
 
 
-@pytest.mark.parametrize("step", STEPS[1:])
+def test_a_token_that_was_lost_while_it_was_set_fails_its_test_and_the_repetition_sets_it(scene: Scene) -> None:
+    version = done_until(scene, "setSecret")
+    scene.aws.group.forget_modification()
+    with pytest.raises(RotationError, match="refuses the token of AWSPENDING"):
+        scene.step("testSecret", version)
+    scene.rotate(version)
+    assert scene.server.takes(scene.current())
+
+
+@pytest.mark.parametrize("step", ["setSecret", "finishSecret"])
 def test_a_version_without_a_token_is_named_as_such(scene: Scene, step: str) -> None:
     with pytest.raises(RotationError, match="has no token: createSecret has to come first"):
         scene.step(step, scene.begin())

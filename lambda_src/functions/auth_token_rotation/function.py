@@ -68,7 +68,7 @@ class Function:
             case "setSecret":
                 self._rotation.set_secret(version, labels, deadline)
             case "testSecret":
-                self._rotation.test_secret(version, deadline)
+                self._rotation.test_secret(version, labels, deadline)
             case "finishSecret":
                 self._rotation.finish_secret(version, labels)
             case _:

@@ -54,11 +54,17 @@ class Rotation:
             self._secret.attach(TWO_TOKENS, version)
         self._group.add_token(token)
 
-    def test_secret(self, version: str, deadline: float) -> None:
-        """The group has finished and the cache takes the pending token."""
-        token = self._pending_token(version)
+    def test_secret(self, version: str, labels: Labels, deadline: float) -> None:
+        """The group has finished and the cache takes the pending token.
+
+        A version that was never set is Secrets Manager's trial of a new schedule (API reference, RotateSecret,
+        RotateImmediately): then it is AWSCURRENT's token that the cache has to take. finishSecret trusts neither.
+        """
         self._group.wait_available(deadline)
-        self._require(token, PENDING)
+        if labels.holder(TWO_TOKENS) == version:
+            self._require(self._pending_token(version), PENDING)
+        else:
+            self._require_current(labels)
 
     def finish_secret(self, version: str, labels: Labels) -> None:
         """AWSCURRENT is the pending version, and it is noted since when, so that `settle` knows when to send SET."""
@@ -95,15 +101,13 @@ class Rotation:
 
     def _end_overlap(self, labels: Labels, deadline: float) -> None:
         """The cache takes AWSCURRENT's token only, whatever it took before, and no label says otherwise any more."""
-        holder, current = labels.holder(TWO_TOKENS), labels.holder(CURRENT)
-        other = labels.holder(PREVIOUS) if holder == current else holder
-        if holder is None or current is None or other is None:
+        holder = labels.holder(TWO_TOKENS)
+        other = labels.holder(PREVIOUS) if holder == labels.holder(CURRENT) else holder
+        if holder is None or other is None:
             raise RotationError("the labels of the secret were changed by hand: see docs/rotation.md")
         unwanted = self._secret.token(other)
         if unwanted is not None and self._accepts(unwanted):
-            token = self._secret.token(current) or ""
-            self._require(token, CURRENT)
-            self._group.keep_only(token)
+            self._group.keep_only(self._require_current(labels))
             self._group.wait_available(deadline)
             if self._accepts(unwanted):
                 raise RotationError("the cache still takes the token that SET was to remove")
@@ -115,6 +119,14 @@ class Rotation:
         token = self._secret.token(version)
         if token is None:
             raise RotationError("the pending version has no token: createSecret has to come first")
+        return token
+
+    def _require_current(self, labels: Labels) -> str:
+        current = labels.holder(CURRENT)
+        token = self._secret.token(current) if current else None
+        if token is None:
+            raise RotationError(f"the secret has no {CURRENT} version")
+        self._require(token, CURRENT)
         return token
 
     def _require(self, token: str, label: str) -> None:
