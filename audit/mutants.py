@@ -88,6 +88,7 @@ MUTANTS = (
         lambda cache: setattr(cache, "user_group_ids", None),
         {"cache.auth": "iam"},
     ),
+    _mutant("nobody rotates the token", "AwsSolutions-SMG4", "Data/AuthTokenRotation/Schedule", rotation_rules=None),
     _mutant("the cache has no second zone", "AwsSolutions-AEC4", CACHE, multi_az_enabled=False),
     _mutant(
         "the cache keeps one snapshot",

@@ -54,7 +54,7 @@ def audit(stage: str, settings: Mapping[str, str]) -> Audit:
 
 
 def other_settings(register: Sequence[Decision]) -> dict[str, dict[str, str]]:
-    """For each stage, the settings that some of what the register accepts needs to be found, where it has others."""
+    """For each stage, the settings that some of what the register accepts needs to be found, and that it has not."""
     own = {stage: load(stage, NEEDED[stage]) for stage in NEEDED}
     return {
         stage: {

@@ -6,7 +6,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from constructs_lib.secret_access import grant_secret_read
+from constructs_lib.secret_access import grant_secret_read, grant_secret_rotation
 
 TOKEN_LENGTH = 64
 
@@ -46,3 +46,7 @@ class AuthToken(Construct):
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow reading the token, and its key for this secret only."""
         return grant_secret_read(grantee, self.secret, self._key)
+
+    def grant_rotate(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow what a rotation function does with the secret: read, add versions, move staging labels."""
+        return grant_secret_rotation(grantee, self.secret, self._key)

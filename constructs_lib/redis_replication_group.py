@@ -163,6 +163,13 @@ class RedisReplicationGroup(RedisMetrics, Resource):
             )
         )
 
+    @property
+    def auth_token(self) -> AuthToken:
+        """The token that clients present. PropError where they are users instead."""
+        if isinstance(self._login, AuthToken):
+            return self._login
+        raise PropError("the clients of this replication group are users; it has no auth_token")
+
     def grant_connect(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow reading the AUTH token, or logging in as the user: all that a client needs besides the network."""
         if isinstance(self._login, AuthToken):
@@ -180,6 +187,18 @@ class RedisReplicationGroup(RedisMetrics, Resource):
             "ELASTICACHE_REPLICATION_GROUP_ID": self.replication_group_id,
         }
         return {**endpoint, **user}
+
+    def grant_auth_token_change(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow changing the group, of which an AUTH token is a property, and seeing when the change is done.
+
+        Both actions accept the ARN of the group (Service Authorization Reference, ElastiCache). The network actions
+        that ModifyReplicationGroup depends on are those of ElastiCache's service-linked role.
+        """
+        return iam.Grant.add_to_principal(
+            grantee=grantee,
+            actions=["elasticache:DescribeReplicationGroups", "elasticache:ModifyReplicationGroup"],
+            resource_arns=[self._arn("replicationgroup", "")],
+        )
 
     def _arn(self, resource: str, suffix: str) -> str:
         return Stack.of(self).format_arn(

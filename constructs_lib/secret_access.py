@@ -1,4 +1,6 @@
-"""Reading a secret, granted from the reader's side."""
+"""Reading and rotating a secret, granted from the reader's side."""
+
+from collections.abc import Sequence
 
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
@@ -12,13 +14,39 @@ def grant_secret_read(grantee: iam.IGrantable, secret: secretsmanager.ISecret, k
     `Secret.grant_read` would also write the grantee into the key's policy. When the grantee lives in a later stack than
     the key, that makes the two stacks depend on each other; CDK's default key policy already lets IAM decide.
     """
-    grant = iam.Grant.add_to_principal(
-        grantee=grantee, actions=["secretsmanager:GetSecretValue"], resource_arns=[secret.secret_arn]
+    return _grant(grantee, secret, key, ["secretsmanager:GetSecretValue"], ["kms:Decrypt"])
+
+
+def grant_secret_rotation(grantee: iam.IGrantable, secret: secretsmanager.ISecret, key: kms.IKey) -> iam.Grant:
+    """Allow a rotation function to read `secret`, to add versions and to move its staging labels.
+
+    GetRandomPassword knows no resource to name (Service Authorization Reference, Secrets Manager).
+    """
+    actions = ["DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"]
+    grant = _grant(
+        grantee,
+        secret,
+        key,
+        [f"secretsmanager:{action}" for action in actions],
+        ["kms:Decrypt", "kms:GenerateDataKey"],
     )
+    return grant.combine(
+        iam.Grant.add_to_principal(grantee=grantee, actions=["secretsmanager:GetRandomPassword"], resource_arns=["*"])
+    )
+
+
+def _grant(
+    grantee: iam.IGrantable,
+    secret: secretsmanager.ISecret,
+    key: kms.IKey,
+    actions: Sequence[str],
+    key_actions: Sequence[str],
+) -> iam.Grant:
+    grant = iam.Grant.add_to_principal(grantee=grantee, actions=list(actions), resource_arns=[secret.secret_arn])
     return grant.combine(
         iam.Grant.add_to_principal(
             grantee=grantee,
-            actions=["kms:Decrypt"],
+            actions=list(key_actions),
             resource_arns=[key.key_arn],
             conditions={
                 "StringEquals": {

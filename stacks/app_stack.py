@@ -1,27 +1,23 @@
 """The app: the function that serves, the migration before it, the relay beside it, and the load balancer in front."""
 
-from pathlib import Path
-
 import aws_cdk as cdk
 from aws_cdk import CfnOutput
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from constructs_lib.invalidation_relay import InvalidationRelay
 from constructs_lib.lambda_service import LambdaService
-from constructs_lib.python_bundle import fingerprint, python_bundle
+from constructs_lib.python_bundle import fingerprint
 from constructs_lib.schema_migration import SchemaMigration
 from constructs_lib.web_entry import WebEntry
 from constructs_lib.web_firewall import WebFirewall
+from stacks import function_code
 from stacks.config import StageConfig
 from stacks.data_stack import DataStack
+from stacks.function_code import ARCHITECTURES
 from stacks.network_stack import NetworkStack
 from stacks.retention import kept_if_protected, log_settings
 
-LAMBDA_SRC = Path(__file__).parents[1] / "lambda_src"
-MIGRATIONS = LAMBDA_SRC / "functions" / "schema_migration"
-ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
 DATABASE_USER = "storefront_app"
 
 
@@ -69,7 +65,7 @@ class AppStack(cdk.Stack):
         return SchemaMigration(
             self,
             "SchemaMigration",
-            code=_code(config, MIGRATIONS / "requirements.txt"),
+            code=function_code.of_migration(config),
             handler="functions.schema_migration.handler.handler",
             python=config.app.python,
             architecture=ARCHITECTURES[config.app.architecture],
@@ -81,7 +77,7 @@ class AppStack(cdk.Stack):
             encryption_key=data.database_key,
             environment_key=self.environment_key,
             reserve_concurrency=config.app.reserved_concurrency is not None,
-            schema_hash=fingerprint(MIGRATIONS),
+            schema_hash=fingerprint(function_code.MIGRATIONS),
             sample_data=config.database.sample_data,
             secret_removal_policy=kept_if_protected(config),
             log_settings=log_settings(config, network.log_key),
@@ -91,7 +87,7 @@ class AppStack(cdk.Stack):
         return LambdaService(
             self,
             "Service",
-            code=_code(config, LAMBDA_SRC / "storefront" / "requirements.txt"),
+            code=function_code.of_app(config),
             handler="storefront.lambda_handler.handler",
             python=config.app.python,
             architecture=ARCHITECTURES[config.app.architecture],
@@ -111,7 +107,7 @@ class AppStack(cdk.Stack):
         return InvalidationRelay(
             self,
             "InvalidationRelay",
-            code=_code(config, LAMBDA_SRC / "storefront" / "requirements.txt"),
+            code=function_code.of_app(config),
             handler="functions.invalidation_relay.handler.handler",
             python=config.app.python,
             architecture=ARCHITECTURES[config.app.architecture],
@@ -151,12 +147,3 @@ class AppStack(cdk.Stack):
             rate_limit=config.web.firewall_rate_limit,
             count_only=config.web.firewall_count_only,
         )
-
-
-def _code(config: StageConfig, requirements: Path) -> lambda_.Code:
-    return python_bundle(
-        LAMBDA_SRC,
-        requirements=requirements,
-        python=config.app.python,
-        architecture=ARCHITECTURES[config.app.architecture],
-    )

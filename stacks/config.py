@@ -76,6 +76,15 @@ class CacheConfig(Settings):
     snapshot_retention_days: int = Field(ge=0, le=35, description="days a daily snapshot is kept; 0: no snapshots")
     snapshot_window: DailyWindow = Field("03:00-04:00", description="when the daily snapshot is taken, UTC")
     maintenance_window: WeeklyWindow = Field("sun:04:30-sun:05:30", description="when AWS may patch, UTC")
+    auth_token_rotation_days: Literal[7, 30, 60, 90] | None = Field(
+        description="days after which the AUTH token is rotated; none: never by itself. It takes an endpoint to the "
+        "ElastiCache API, about 8 $ a month and zone"
+    )
+
+    @property
+    def rotation_days(self) -> int | None:
+        """Days between two rotations; None where there is nothing to rotate."""
+        return self.auth_token_rotation_days if self.auth == "token" else None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -236,6 +245,7 @@ STAGES: Mapping[str, Mapping[str, object]] = {
         "cache.nodes": 1,
         "cache.multi_az": False,
         "cache.snapshot_retention_days": 1,
+        "cache.auth_token_rotation_days": None,
         "database.instance_type": "db.t4g.micro",
         "database.multi_az": False,
         "database.backup_retention_days": 1,
@@ -254,6 +264,7 @@ STAGES: Mapping[str, Mapping[str, object]] = {
         "cache.nodes": 3,
         "cache.multi_az": True,
         "cache.snapshot_retention_days": 15,
+        "cache.auth_token_rotation_days": 30,
         "database.instance_type": "db.r7g.large",
         "database.multi_az": True,
         "database.allocated_storage_gib": 100,

@@ -7,13 +7,15 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from constructs_lib.auth_token import AuthToken
+from constructs_lib.auth_token_rotation import AuthTokenRotation
 from constructs_lib.cache_users import CacheUsers
 from constructs_lib.database import Database
 from constructs_lib.database_backup import DatabaseBackup
 from constructs_lib.database_engine import DATABASE_ENGINES
 from constructs_lib.redis_replication_group import REDIS_7_1, VALKEY_8_2, RedisReplicationGroup
-from stacks import cache_rights
+from stacks import cache_rights, function_code
 from stacks.config import StageConfig
+from stacks.function_code import ARCHITECTURES
 from stacks.network_stack import NetworkStack
 from stacks.retention import kept_if_protected, log_settings
 
@@ -40,6 +42,8 @@ class DataStack(cdk.Stack):
             termination_protection=config.deletion_protection,
         )
         self.cache = self._cache(config, network)
+        if config.cache.rotation_days:
+            self._auth_token_rotation(config, config.cache.rotation_days, network)
         self.database_key = self._key("DatabaseKey", "Database, its snapshots and secrets", config)
         self.database = self._database(config, network)
         if config.backup.retention_days:
@@ -96,6 +100,31 @@ class DataStack(cdk.Stack):
             engine=config.cache.engine,
             commands=cache_rights.COMMANDS,
             key_patterns=cache_rights.KEY_PATTERNS,
+        )
+
+    def _auth_token_rotation(self, config: StageConfig, period_days: int, network: NetworkStack) -> None:
+        environment_key = kms.Key(
+            self,
+            "RotationEnvironmentKey",
+            description="Environment of the rotation function",
+            enable_key_rotation=True,
+            removal_policy=cdk.RemovalPolicy.DESTROY,  # it encrypts nothing that outlives the function
+        )
+        AuthTokenRotation(
+            self,
+            "AuthTokenRotation",
+            code=function_code.of_app(config),
+            handler="functions.auth_token_rotation.handler.handler",
+            python=config.app.python,
+            architecture=ARCHITECTURES[config.app.architecture],
+            vpc=network.network.vpc,
+            vpc_subnets=network.network.app_subnets,
+            security_group=network.security_groups.app,
+            cache=self.cache,
+            period=cdk.Duration.days(period_days),
+            environment_key=environment_key,
+            reserved_concurrency=1 if config.app.reserved_concurrency is not None else None,
+            log_settings=log_settings(config, network.log_key),
         )
 
     def _database(self, config: StageConfig, network: NetworkStack) -> Database:

@@ -1,8 +1,8 @@
-"""Refuse a deployment that would go anywhere but to the stage's own account and region, or to another SQL engine.
+"""Refuse a deployment to another account, region or SQL engine than the stage's own, or into a rotation.
 
 ``python -m stacks.deployment_target -c stage=prod -c account=...`` prints where it goes if the caller's credentials and
-region are the configured ones and the stage's database, if there is one, has the configured engine. Else it fails with
-one clear error. `make deploy` asks it first.
+region are the configured ones, the stage's database, if there is one, has the configured engine, and the cache takes
+one AUTH token only. Else it fails with one clear error. `make deploy` asks it first.
 """
 
 import argparse
@@ -15,9 +15,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 from stacks.config import StageConfig
 from stacks.stages import DEFAULT_STAGE, ConfigError, load
 
+# The labels of lambda_src/functions/auth_token_rotation/secret.py; infrastructure knows that code by path only.
+CURRENT, PENDING, TWO_TOKENS = "AWSCURRENT", "AWSPENDING", "CACHE_TWO_TOKENS"
+
 
 class WrongTargetError(Exception):
     """The credentials, the region or the database at hand are not the stage's. The message names both."""
+
+
+class RotationRunsError(Exception):
+    """The cache may take two AUTH tokens. The message says what to wait for."""
 
 
 def check(config: StageConfig, session: boto3.Session) -> str:
@@ -66,6 +73,40 @@ def check_engine(config: StageConfig, session: boto3.Session) -> None:
         )
 
 
+def check_rotation(config: StageConfig, session: boto3.Session) -> None:
+    """Return if no rotation of the AUTH token is under way, and so if there is no stage yet.
+
+    Whenever CloudFormation changes the replication group, it reads the secret and may send what it finds, with the
+    strategy ROTATE. During a rotation that can be the token that is about to go, or remove the one that is to stay.
+
+    :raises RotationRunsError: if two tokens may be in use, or if that cannot be found out
+    """
+    try:
+        arn = _auth_token_secret(session, f"cache-aside-{config.stage}-data")
+        found = session.client("secretsmanager").describe_secret(SecretId=arn)["VersionIdsToStages"] if arn else {}
+    except (BotoCoreError, ClientError) as error:
+        raise RotationRunsError(f"cannot find out whether the AUTH token is being rotated: {error}") from error
+    for labels in found.values():
+        if TWO_TOKENS in labels or (PENDING in labels and CURRENT not in labels):
+            raise RotationRunsError(
+                f"the AUTH token of stage {config.stage} is being rotated (labels {', '.join(sorted(labels))}), and a "
+                "change of the cache could send a token that is about to go: try again when it is done, about half an "
+                "hour after it began; see docs/rotation.md"
+            )
+
+
+def _auth_token_secret(session: boto3.Session, stack_name: str) -> str | None:
+    """What the deployed stack says; None without a stack."""
+    try:
+        (stack,) = session.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return None
+        raise
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    return outputs.get("AuthTokenSecretArn")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Check what the command line names, with the same ``-c KEY=VALUE`` that the CDK CLI takes."""
     parser = argparse.ArgumentParser(prog="stacks.deployment_target", description=__doc__)
@@ -76,7 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         session = boto3.Session()
         caller = check(config, session)
         check_engine(config, session)
-    except (ConfigError, WrongTargetError) as error:
+        check_rotation(config, session)
+    except (ConfigError, WrongTargetError, RotationRunsError) as error:
         sys.exit(f"error: {error}")
     sys.stdout.write(f"deploying stage {config.stage} to {config.account} in {config.region} as {caller}\n")
 

@@ -56,6 +56,12 @@ class NetworkStack(cdk.Stack):
             ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
             security_group=self.security_groups.endpoints,
         )
+        if config.cache.rotation_days:
+            self.network.add_interface_endpoint(
+                "ElastiCacheApi",
+                ec2.InterfaceVpcEndpointAwsService.ELASTICACHE,
+                security_group=self.security_groups.endpoints,
+            )
 
     @property
     def availability_zones(self) -> list[str]:

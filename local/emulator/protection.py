@@ -7,6 +7,7 @@ from local.emulator.ministack import RESOURCE_HANDLERS, Created, Properties, pro
 _TYPES = (
     "AWS::Backup::BackupSelection",
     "AWS::RDS::OptionGroup",
+    "AWS::SecretsManager::RotationSchedule",
     "AWS::WAFv2::LoggingConfiguration",
     "AWS::WAFv2::WebACLAssociation",
 )

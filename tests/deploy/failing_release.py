@@ -10,13 +10,13 @@ from typing import cast
 import aws_cdk as cdk
 
 import app
-from stacks import app_stack
+from stacks import function_code
 
 
 def main() -> None:
     """Synthesizes."""
-    app_stack.LAMBDA_SRC = Path(sys.argv[1])
-    app_stack.MIGRATIONS = app_stack.LAMBDA_SRC / "functions" / "schema_migration"
+    function_code.LAMBDA_SRC = Path(sys.argv[1])
+    function_code.MIGRATIONS = function_code.LAMBDA_SRC / "functions" / "schema_migration"
     built = app.build()
     stack = cast(cdk.Stack, built.node.find_child("App"))
     handle = cdk.CfnWaitConditionHandle(stack, "NobodySignals")

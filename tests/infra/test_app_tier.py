@@ -142,7 +142,7 @@ def test_schema_is_migrated_before_the_app_serves(stage: Stage, prefix: str) -> 
 
 def test_relay_runs_every_minute_and_a_failed_run_is_not_repeated(stage: Stage) -> None:
     (relay_id,) = [i for i in stage.resources(FUNCTION) if i.startswith("InvalidationRelay")]
-    rule = stage.properties("AWS::Events::Rule")
+    rule = stage.properties("AWS::Events::Rule", "InvalidationRelay")
     assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 minute)", "ENABLED")
     (target,) = rule["Targets"]
     assert target["Arn"] == {"Fn::GetAtt": [relay_id, "Arn"]}

@@ -1,47 +1,46 @@
-"""`make deploy` refuses any account and region but the stage's own, and another SQL engine than its database has."""
+"""`make deploy` refuses another account, region or SQL engine than the stage's, and to meet a rotation of its token."""
 
 from collections.abc import Iterator
-from typing import Literal
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 
+from functions.auth_token_rotation import secret as rotated
 from stacks import deployment_target
 from stacks.config import StageConfig
-from stacks.deployment_target import WrongTargetError, check, check_engine
+from stacks.deployment_target import RotationRunsError, WrongTargetError, check, check_engine, check_rotation
 from stacks.stages import load
 from tests.infra.synthesis import SETTINGS
 
+SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:token-AbCdEf"
 ARN = "arn:aws:iam::111122223333:user/ann"
 
 
 class StubbedSession(boto3.Session):
-    """A session whose only client answers from a stub."""
+    """A session whose clients answer from stubs."""
 
-    def __init__(self, region: str | None, service: Literal["sts", "rds"]) -> None:
+    def __init__(self, region: str | None) -> None:
         super().__init__(region_name=region, aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="example")
-        self.stubbed = super().client(service, region_name="us-east-1")
-        self.stub = Stubber(self.stubbed)
+        make: Any = super().client
+        self.clients = {name: make(name, "us-east-1") for name in ("sts", "cloudformation", "rds", "secretsmanager")}
+        self.stubs = {name: Stubber(client) for name, client in self.clients.items()}
+        self.stub = self.stubs["sts"]
 
-    def client(self, *_args: object, **_options: object) -> object:  # type: ignore[override]
-        return self.stubbed
+    def client(self, service_name: str, *_args: object, **_options: object) -> Any:
+        return self.clients[service_name]
 
 
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubbedSession]:
     monkeypatch.delenv("AWS_PROFILE", raising=False)
-    session = StubbedSession("eu-west-1", "sts")
-    with session.stub:
-        yield session
-
-
-@pytest.fixture
-def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubbedSession]:
-    """A session that can only look at the stage's database."""
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    session = StubbedSession("eu-west-1", "rds")
-    with session.stub:
+    session = StubbedSession("eu-west-1")
+    with ExitStack() as stubs:
+        for stub in session.stubs.values():
+            stubs.enter_context(stub)
         yield session
 
 
@@ -78,29 +77,96 @@ def test_credentials_that_do_not_work_are_said_to(session: StubbedSession) -> No
 
 
 @pytest.mark.parametrize("engine", ["postgres", "mysql"])
-def test_the_deployed_engine_may_be_deployed_again(database: StubbedSession, engine: str) -> None:
+def test_the_deployed_engine_may_be_deployed_again(session: StubbedSession, engine: str) -> None:
     asked = {"DBInstanceIdentifier": "cache-aside-dev"}
-    database.stub.add_response("describe_db_instances", {"DBInstances": [{"Engine": engine}]}, asked)
-    check_engine(config(**{"database.engine": engine}), database)
+    session.stubs["rds"].add_response("describe_db_instances", {"DBInstances": [{"Engine": engine}]}, asked)
+    check_engine(config(**{"database.engine": engine}), session)
 
 
-def test_another_engine_is_refused_by_name(database: StubbedSession) -> None:
-    database.stub.add_response("describe_db_instances", {"DBInstances": [{"Engine": "postgres"}]})
+def test_another_engine_is_refused_by_name(session: StubbedSession) -> None:
+    session.stubs["rds"].add_response("describe_db_instances", {"DBInstances": [{"Engine": "postgres"}]})
     with pytest.raises(WrongTargetError, match=r"stage dev is postgres, not mysql.*-c database\.engine=postgres"):
-        check_engine(config(**{"database.engine": "mysql"}), database)
+        check_engine(config(**{"database.engine": "mysql"}), session)
 
 
-def test_a_first_deployment_may_have_any_engine(database: StubbedSession) -> None:
-    database.stub.add_client_error("describe_db_instances", "DBInstanceNotFound", "DBInstance not found")
-    check_engine(config(**{"database.engine": "mysql"}), database)
+def test_a_first_deployment_may_have_any_engine(session: StubbedSession) -> None:
+    session.stubs["rds"].add_client_error("describe_db_instances", "DBInstanceNotFound", "DBInstance not found")
+    check_engine(config(**{"database.engine": "mysql"}), session)
 
 
-def test_an_engine_that_cannot_be_found_out_is_no_permission(database: StubbedSession) -> None:
-    database.stub.add_client_error("describe_db_instances", "AccessDenied", "not authorized")
+def test_an_engine_that_cannot_be_found_out_is_no_permission(session: StubbedSession) -> None:
+    session.stubs["rds"].add_client_error("describe_db_instances", "AccessDenied", "not authorized")
     with pytest.raises(WrongTargetError, match=r"cannot find out which engine the database has: .*not authorized"):
-        check_engine(config(), database)
+        check_engine(config(), session)
 
 
 def test_a_wrong_setting_ends_the_command_with_one_clear_error() -> None:
     with pytest.raises(SystemExit, match="error: unknown stage 'prdo'; allowed: dev, prod"):
         deployment_target.main(["-c", "stage=prdo"])
+
+
+def deployed_with(session: StubbedSession, **labels: list[str]) -> None:
+    """A stage that is deployed, whose secret's versions have these labels."""
+    output = {"OutputKey": "AuthTokenSecretArn", "OutputValue": SECRET}
+    stack = {
+        "StackName": "cache-aside-dev-data",
+        "CreationTime": datetime(2026, 1, 1, tzinfo=UTC),
+        "StackStatus": "UPDATE_COMPLETE",
+        "Outputs": [output],
+    }
+    asked = {"StackName": "cache-aside-dev-data"}
+    session.stubs["cloudformation"].add_response("describe_stacks", {"Stacks": [stack]}, asked)
+    versions = {f"{name:_>32}": stages for name, stages in labels.items()}
+    session.stubs["secretsmanager"].add_response(
+        "describe_secret", {"ARN": SECRET, "VersionIdsToStages": versions}, {"SecretId": SECRET}
+    )
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"first": ["AWSCURRENT"]},
+        {"first": ["AWSPREVIOUS"], "second": ["AWSCURRENT"]},
+        {"first": ["AWSPREVIOUS"], "second": ["AWSCURRENT", "AWSPENDING"]},
+    ],
+)
+def test_a_rotation_that_is_over_lets_the_deployment_go_on(
+    session: StubbedSession, labels: dict[str, list[str]]
+) -> None:
+    deployed_with(session, **labels)
+    check_rotation(config(), session)
+    session.stubs["secretsmanager"].assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"first": ["AWSCURRENT"], "second": ["AWSPENDING"]},
+        {"first": ["AWSCURRENT"], "second": ["AWSPENDING", "CACHE_TWO_TOKENS"]},
+        {"first": ["AWSPREVIOUS"], "second": ["AWSCURRENT", "AWSPENDING", "CACHE_TWO_TOKENS"]},
+        {"first": ["AWSPREVIOUS"], "second": ["AWSCURRENT", "CACHE_DRAINING_SINCE_1", "CACHE_TWO_TOKENS"]},
+        {"first": ["AWSCURRENT"], "second": ["CACHE_TWO_TOKENS"]},
+    ],
+)
+def test_a_rotation_under_way_refuses_the_deployment(session: StubbedSession, labels: dict[str, list[str]]) -> None:
+    deployed_with(session, **labels)
+    with pytest.raises(RotationRunsError, match=r"AUTH token of stage dev is being rotated .*docs/rotation\.md"):
+        check_rotation(config(), session)
+
+
+def test_a_stage_that_is_not_deployed_yet_has_no_rotation(session: StubbedSession) -> None:
+    session.stubs["cloudformation"].add_client_error(
+        "describe_stacks", "ValidationError", "Stack with id cache-aside-dev-data does not exist"
+    )
+    check_rotation(config(), session)
+
+
+def test_a_rotation_that_cannot_be_asked_about_refuses_the_deployment(session: StubbedSession) -> None:
+    session.stubs["cloudformation"].add_client_error("describe_stacks", "AccessDenied", "not allowed")
+    with pytest.raises(RotationRunsError, match="cannot find out whether"):
+        check_rotation(config(), session)
+
+
+def test_the_labels_are_those_of_the_rotation() -> None:
+    found = (deployment_target.CURRENT, deployment_target.PENDING, deployment_target.TWO_TOKENS)
+    assert found == (rotated.CURRENT, rotated.PENDING, rotated.TWO_TOKENS)

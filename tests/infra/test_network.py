@@ -1,4 +1,4 @@
-"""The VPC: its subnets, its zones, its logs, and the one endpoint that the app tier needs."""
+"""The VPC: its subnets, its zones, its logs, and the endpoints that the functions need."""
 
 from tests.infra.synthesis import Stage, synthesize
 
@@ -50,13 +50,15 @@ def test_all_traffic_is_logged(stage: Stage) -> None:
     assert stage.properties("AWS::EC2::FlowLog")["TrafficType"] == "ALL"
 
 
-def test_secrets_manager_is_the_only_endpoint_and_has_a_group_of_its_own(stage: Stage) -> None:
-    endpoint = stage.properties("AWS::EC2::VPCEndpoint")
-    assert "secretsmanager" in str(endpoint["ServiceName"])
-    assert endpoint["PrivateDnsEnabled"] is True
-    assert len(endpoint["SecurityGroupIds"]) == 1
-    assert "EndpointSG" in str(endpoint["SecurityGroupIds"])
-    assert all("AppSubnet" in subnet["Ref"] for subnet in endpoint["SubnetIds"])
+def test_endpoints_are_those_that_the_functions_call_and_have_a_group_of_their_own(stage: Stage) -> None:
+    endpoints = [resource["Properties"] for resource in stage.resources("AWS::EC2::VPCEndpoint").values()]
+    services = [str(endpoint["ServiceName"]).rpartition(".")[2].rstrip("'}])") for endpoint in endpoints]
+    assert services == {"dev": ["secretsmanager"], "prod": ["secretsmanager", "elasticache"]}[stage.name]
+    for endpoint in endpoints:
+        assert endpoint["PrivateDnsEnabled"] is True
+        assert len(endpoint["SecurityGroupIds"]) == 1
+        assert "EndpointSG" in str(endpoint["SecurityGroupIds"])
+        assert all("AppSubnet" in subnet["Ref"] for subnet in endpoint["SubnetIds"])
 
 
 def test_every_log_group_is_encrypted_and_expires(stage: Stage) -> None:
@@ -69,13 +71,13 @@ def test_every_log_group_is_encrypted_and_expires(stage: Stage) -> None:
 def test_every_function_logs_to_a_declared_group(stage: Stage) -> None:
     functions = stage.resources("AWS::Lambda::Function").values()
     used = [function["Properties"]["LoggingConfig"]["LogGroup"]["Ref"] for function in functions]
-    assert len(used) == 5
+    assert len(used) == {"dev": 5, "prod": 6}[stage.name]
     assert set(used) <= set(stage.resources("AWS::Logs::LogGroup"))
 
 
 def test_every_key_rotates(stage: Stage) -> None:
     keys = stage.resources("AWS::KMS::Key").values()
-    assert [key["Properties"]["EnableKeyRotation"] for key in keys] == [True] * 4
+    assert [key["Properties"]["EnableKeyRotation"] for key in keys] == [True] * {"dev": 4, "prod": 5}[stage.name]
 
 
 def test_references_between_stacks_are_protected_exports(stage: Stage) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from constructs_lib.python_bundle import bundle, fingerprint
-from stacks.app_stack import LAMBDA_SRC, MIGRATIONS
+from stacks.function_code import LAMBDA_SRC, MIGRATIONS
 from tests.infra.synthesis import synthesize
 
 REQUIREMENTS = {"app": LAMBDA_SRC / "storefront" / "requirements.txt", "migration": MIGRATIONS / "requirements.txt"}

@@ -1,4 +1,4 @@
-"""What a deployment gives the two functions, and what an engineer does to it."""
+"""What a deployment gives the functions, and what an engineer does to it."""
 
 import signal
 from collections.abc import Iterator
@@ -17,13 +17,14 @@ OPERATOR = {"username": "operator", "password": "an operator's pässword"}
 
 
 def variables(*, cache: str, database: str, ca_file: str, aws_url: str, engine: str = "postgres") -> dict[str, str]:
-    """The environment of both functions, given the endpoints."""
+    """The environment of all functions, given the endpoints."""
     return {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_DEFAULT_REGION": "eu-west-1",
         "AWS_ENDPOINT_URL": aws_url,
         "AWS_REGION": "eu-west-1",
         "AWS_SECRET_ACCESS_KEY": "test",
+        "DRAIN_SECONDS": "900",
         "ELASTICACHE_AUTH_SECRET_ARN": AUTH_SECRET,
         "ELASTICACHE_ENDPOINT": cache,
         "OPERATOR_SECRET_ARN": OPERATOR_SECRET,
@@ -34,6 +35,7 @@ def variables(*, cache: str, database: str, ca_file: str, aws_url: str, engine: 
         "RDS_MASTER_SECRET_ARN": MASTER_SECRET,
         "RDS_PASSWORD": ROLE_PASSWORD,
         "RDS_USER": "storefront_app",
+        "REPLICATION_GROUP_ID": "cache",
         "SSL_CERT_FILE": ca_file,
     }
 

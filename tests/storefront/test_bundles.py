@@ -55,13 +55,15 @@ def bundled(requirements: str) -> set[str]:
     [
         ("functions.schema_migration.handler", MIGRATION_ENGINES, "functions/schema_migration/requirements.txt"),
         ("functions.invalidation_relay.handler", ENGINES, "storefront/requirements.txt"),
+        ("functions.auth_token_rotation.handler", "boto3", "storefront/requirements.txt"),
         ("storefront.lambda_handler", ENGINES, "storefront/requirements.txt"),
     ],
 )
 def test_handler_runs_on_what_its_bundle_and_the_runtime_hold(handler: str, engines: str, requirements: str) -> None:
     refused = installed_beside(bundled(requirements) | IN_THE_RUNTIME)
     assert {"aws_cdk", "httpx", "pytest"} <= refused
-    run_without(refused, f"import {handler}, {engines}, boto3; boto3.client('secretsmanager')")
+    clients = "boto3.client('secretsmanager'), boto3.client('elasticache')"
+    run_without(refused, f"import {handler}, {engines}, boto3; {clients}")
 
 
 def test_migration_starts_without_the_packages_of_the_app_and_the_sdk() -> None:

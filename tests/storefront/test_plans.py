@@ -9,6 +9,7 @@ import importlib
 import inspect
 import os
 import pkgutil
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -74,9 +75,9 @@ CALLS: dict[type, dict[str, Callable[[Any], object]]] = {
 }
 READS_ALL = {
     # After a failover, and only what `purge` has left: the rows of the last ten minutes.
-    "OutboxRepository.recent_keys": "cache_invalidations",
-    # The aggregation that the leaderboard's policy is for.
-    "PurchaseRepository.bestsellers": "purchases",
+    "OutboxRepository.recent_keys": {"cache_invalidations"},
+    # The aggregation that the leaderboard's policy is for, joined with names.
+    "PurchaseRepository.bestsellers": {"purchases", "products"},
 }
 SMALL = {"alembic_version", "flags", "replayed_servers"}
 
@@ -182,7 +183,8 @@ def test_every_table_is_known_to_grow_or_to_stay_small(migrated: object, engine:
 
 @pytest.mark.engines
 def test_no_statement_reads_a_whole_table_that_grows(filled: Connection, engine: SqlEngine) -> None:
-    assert read_whole(filled, engine) == READS_ALL
+    found = read_whole(filled, engine)
+    assert {name: tables for name, tables in found.items() if not tables <= READS_ALL.get(name, set())} == {}
 
 
 @pytest.mark.engines
@@ -193,22 +195,17 @@ def test_missing_index_is_found(filled: Connection, engine: SqlEngine) -> None:
     else:
         filled.execute("ALTER TABLE cache_invalidations DROP INDEX cache_invalidations_delivery")
         filled.execute("ALTER TABLE users DROP INDEX username")
-    assert (
-        read_whole(filled, engine).items()
-        >= {
-            "SessionRepository.find_account": "users",
-            "OutboxRepository.purge": "cache_invalidations",
-        }.items()
-    )
+    found = read_whole(filled, engine)
+    assert found["SessionRepository.find_account"] == {"users"}
+    assert found["OutboxRepository.purge"] == {"cache_invalidations"}
 
 
-def read_whole(filled: Connection, engine: SqlEngine) -> dict[str, str]:
-    """The methods with a statement that reads a whole table that grows, and which."""
+def read_whole(filled: Connection, engine: SqlEngine) -> dict[str, set[str]]:
+    """The methods with statements that read whole tables that grow, and which."""
     explain = read_whole_by_postgres if isinstance(engine, Postgres) else read_whole_by_mysql
-    found = {}
+    found: defaultdict[str, set[str]] = defaultdict(set)
     for kind, calls in CALLS.items():
         for name, call in calls.items():
             for statement, parameters in statements_of(kind, call):
-                for table in explain(filled, statement, parameters) & set(GROWING):
-                    found[f"{kind.__name__}.{name}"] = table
+                found[f"{kind.__name__}.{name}"] |= explain(filled, statement, parameters) & set(GROWING)
     return found

@@ -1,0 +1,48 @@
+"""The rotation function over a real Valkey and a control plane on loopback."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from local.engines import Valkey
+from local.tls import ensure_certificates
+from tests.rotation.fake_aws import FakeAws
+from tests.rotation.scene import FIRST_TOKEN, Scene
+from tests.rotation.server_with_tokens import ServerWithTokens
+
+MakeScene = Callable[..., Scene]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerWithTokens]:
+    """A real server behind TLS."""
+    directory: Path = tmp_path_factory.mktemp("rotation")
+    engine = Valkey(directory, auth_token=FIRST_TOKEN, certificates=ensure_certificates(directory / "tls"))
+    engine.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(engine.certificates.ca_file))
+        yield ServerWithTokens(engine)
+    engine.stop()
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[FakeAws]:
+    """Secrets Manager and ElastiCache."""
+    fake = FakeAws()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", fake.url)
+        yield fake
+    fake.close()
+
+
+@pytest.fixture
+def make_scene(aws: FakeAws, server: ServerWithTokens) -> MakeScene:
+    """Makes scenes, each of which begins anew."""
+    return lambda **options: Scene(aws, server, **options)
+
+
+@pytest.fixture
+def scene(make_scene: MakeScene) -> Scene:
+    """A scene whose drain ends at once."""
+    return make_scene()
