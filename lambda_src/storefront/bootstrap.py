@@ -10,13 +10,18 @@ from storefront.http.operations import Services
 from storefront.http.table import OPERATIONS
 from storefront.postgres import connect
 from storefront.relay import InvalidationRelay
+from storefront.repositories.flags import FlagRepository
 from storefront.repositories.outbox import OutboxRepository
 from storefront.repositories.products import ProductRepository
 from storefront.repositories.sessions import SessionRepository
+from storefront.repositories.users import UserRepository
 from storefront.secrets_manager import read_secret
+from storefront.services.flags import FlagService
 from storefront.services.invalidation import Invalidator
+from storefront.services.login_limit import LoginLimit
 from storefront.services.products import ProductService
 from storefront.services.sessions import SessionService
+from storefront.services.users import UserService
 from storefront.settings import Settings
 
 
@@ -30,9 +35,12 @@ def build_app(settings: Settings, *, background: bool = False, observer: Observe
     outbox = OutboxRepository(database)
     cache = _connect_cache(settings, outbox, background=background, observer=observer)
     invalidator = Invalidator(cache, outbox)
+    limit = LoginLimit(cache, settings.login_limits)
     services = Services(
         products=ProductService(ProductRepository(database), cache, invalidator),
-        sessions=SessionService(SessionRepository(database), cache, invalidator),
+        sessions=SessionService(SessionRepository(database), cache, invalidator, limit),
+        users=UserService(UserRepository(database), invalidator, limit),
+        flags=FlagService(FlagRepository(database), cache, invalidator),
         cache_available=cache.available,
         database_available=database.available,
         relay_period_seconds=settings.relay_period_seconds,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from cache_aside import LoadUnavailableError, Policy
 from storefront.database import DatabaseUnavailableError
-from storefront.entities import Product, Session
+from storefront.entities import Flag, Product, Session
 
 PRODUCT_PREFIX = "product:"
 
@@ -17,6 +17,11 @@ def product_key(product_id: int) -> str:
 def session_key(token_hash: bytes) -> str:
     """`session:` and the hash in hexadecimal: whoever reads the cache, its logs or the outbox cannot log in with it."""
     return f"session:{token_hash.hex()}"
+
+
+def flag_key(name: str) -> str:
+    """`flag:new-checkout`."""
+    return f"flag:{name}"
 
 
 PRODUCT = Policy(
@@ -44,3 +49,16 @@ SESSION = Policy(name="session", value_type=Session, ttl_seconds=_session_ttl_se
 At most ten minutes, which is how long a session outlives a user whom somebody deletes in SQL, past this app. Tokens
 that are none are not remembered: guesses would drive everything else out of the cache.
 """
+
+FLAG = Policy(
+    name="flag",
+    value_type=Flag,
+    ttl_seconds=120,
+    negative_ttl_seconds=30,
+    soft_timeout_seconds=1,
+    stale_if_error_seconds=3600,
+    stale_errors=(DatabaseUnavailableError, LoadUnavailableError),
+)
+"""Deleted by a change of that flag, by an operator or by a deployment. While the database is out of reach nobody can
+change a flag, so the last value known is served for an hour longer: features that switch themselves off would be a
+second outage."""

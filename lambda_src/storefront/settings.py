@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from storefront.endpoints import Endpoint, parse_endpoint
+from storefront.services.login_limit import LoginLimits
 
 
 class SettingsError(Exception):
@@ -17,6 +18,7 @@ class Settings:
     `cache_timeout_seconds` bounds each step of talking to the cache, whose AUTH token is the secret `auth_secret_arn`.
     `relay_period_seconds` is the longest that may pass before the deletions that did not reach the cache are repeated;
     default 120: EventBridge runs the relay each minute, at any moment of that minute.
+    `login_limits` bound how many passwords may be tried; the environment has no say in them.
     `database_password` is for local use; None: IAM tokens, signed for `region`.
     """
 
@@ -29,6 +31,7 @@ class Settings:
     database_password: str | None = field(default=None, repr=False)
     region: str
     relay_period_seconds: int = 120
+    login_limits: LoginLimits = field(default_factory=LoginLimits)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

@@ -20,6 +20,7 @@ from local.engines import Postgres, Valkey
 from local.tls import Certificates, ensure_certificates
 from storefront.bootstrap import build_app, build_relay
 from storefront.relay import InvalidationRelay
+from storefront.services.login_limit import LoginLimits
 from storefront.settings import Settings
 from tests.storefront.deployment import (
     AUTH_SECRET,
@@ -110,8 +111,9 @@ def migrated(environment: None) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def settings(migrated: dict[str, Any]) -> Settings:
-    """The app's, but more patient with the cache, so that a busy machine fails no test."""
-    return replace(Settings.from_environment(os.environ), cache_timeout_seconds=5)
+    """The app's, but more patient with the cache, so that a busy machine fails no test, and with logging in."""
+    many = LoginLimits(per_user_and_address=10_000, per_user=10_000, per_address=10_000)
+    return replace(Settings.from_environment(os.environ), cache_timeout_seconds=5, login_limits=many)
 
 
 @pytest.fixture(scope="session")

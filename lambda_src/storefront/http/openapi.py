@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from storefront.http.codec import schema_hook
-from storefront.http.operations import MAX_ID, Operation
+from storefront.http.operations import Operation
+from storefront.http.paths import PATH_PARAMETERS
 from storefront.http.problems import MEDIA_TYPE
 from storefront.http.schemas.service import OpenApiDocument, Problem
 
@@ -58,9 +59,9 @@ def _operation(row: Operation) -> dict[str, Any]:
 
 def _parameters(row: Operation) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = []
-    if row.has_id:
-        integer = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
-        parameters.append({"name": "product_id", "in": "path", "required": True, "schema": integer})
+    for name in row.path_parameters:
+        schema = PATH_PARAMETERS[name].schema
+        parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
     if row.query:
         schema = msgspec.json.schema_components([row.query])[1][row.query.__name__]
         for name, described in schema["properties"].items():

@@ -1,6 +1,5 @@
 """Reading a request as its operation's row says."""
 
-import re
 from typing import Any
 
 import falcon
@@ -9,11 +8,9 @@ import msgspec
 from storefront.entities import Role, Session
 from storefront.http.bodies import read_body
 from storefront.http.etags import if_match
-from storefront.http.operations import MAX_ID, Call, Operation, Services
-from storefront.http.problems import NO_SUCH_PRODUCT
+from storefront.http.operations import Call, Operation, Services
+from storefront.http.paths import PATH_PARAMETERS
 from storefront.services.errors import NotAllowedError, NotLoggedInError
-
-_ID = re.compile(r"[1-9][0-9]{0,18}")
 
 
 def read_call(
@@ -24,10 +21,12 @@ def read_call(
     Who asks is settled before anything they sent is read.
     """
     token, session = _session(request, services, row.allowed) if row.allowed else ("", None)
+    named: dict[str, Any] = {name: PATH_PARAMETERS[name].read(text) for name, text in path.items()}
     return Call(
-        product_id=_parse_id(path["product_id"]) if row.has_id else 0,
+        **named,
         query=_query(request, row.query) if row.query else None,
         body=read_body(request, decoder) if decoder else None,
+        address=request.remote_addr,
         token=token,
         current=session,
         if_match=if_match(request) if row.if_match else None,
@@ -42,12 +41,6 @@ def _session(request: falcon.Request, services: Services, allowed: tuple[Role, .
     if session.role not in allowed:
         raise NotAllowedError(allowed)
     return token, session
-
-
-def _parse_id(text: str) -> int:
-    if not _ID.fullmatch(text) or int(text) > MAX_ID:
-        raise falcon.HTTPNotFound(description=NO_SUCH_PRODUCT)
-    return int(text)
 
 
 def _query(request: falcon.Request, query: type[msgspec.Struct]) -> Any:

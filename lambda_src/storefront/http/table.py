@@ -3,12 +3,14 @@
 from functools import cache
 from http import HTTPStatus
 
-from storefront.http.handlers import health, products, sessions
+from storefront.http.handlers import flags, health, products, sessions, users
 from storefront.http.openapi import document
 from storefront.http.operations import LOGGED_IN, OPERATORS, Call, Operation, Reply, Services
+from storefront.http.schemas.flags import FlagInput, FlagOutput
 from storefront.http.schemas.products import ProductInput, ProductOutput
 from storefront.http.schemas.service import Liveness, OpenApiDocument, Readiness
 from storefront.http.schemas.sessions import Credentials, CurrentSession, RevocationPending, SessionCreated
+from storefront.http.schemas.users import PasswordChange, UserInput, UserOutput
 
 OK, CREATED, NO_CONTENT = HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT
 
@@ -31,7 +33,7 @@ OPERATIONS = (
         handler=sessions.log_in,
         body=Credentials,
         replies={CREATED: SessionCreated},
-        problems=(HTTPStatus.UNAUTHORIZED,),
+        problems=(HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS),
     ),
     Operation(
         method="GET",
@@ -48,6 +50,53 @@ OPERATIONS = (
         handler=sessions.log_out,
         allowed=LOGGED_IN,
         replies={NO_CONTENT: None, HTTPStatus.ACCEPTED: RevocationPending},
+        headers=("X-Invalidation",),
+    ),
+    Operation(
+        method="POST",
+        path="/users",
+        summary="Create a user",
+        handler=users.create_user,
+        allowed=OPERATORS,
+        body=UserInput,
+        replies={CREATED: UserOutput},
+        problems=(HTTPStatus.CONFLICT,),
+    ),
+    Operation(
+        method="GET",
+        path="/users/me",
+        summary="Who asks, and as what",
+        handler=users.current_user,
+        allowed=LOGGED_IN,
+        replies={OK: UserOutput},
+    ),
+    Operation(
+        method="PUT",
+        path="/users/me/password",
+        summary="Change one's password, and end every other session",
+        handler=users.change_password,
+        allowed=LOGGED_IN,
+        body=PasswordChange,
+        replies={NO_CONTENT: None, HTTPStatus.ACCEPTED: RevocationPending},
+        headers=("X-Invalidation",),
+        problems=(HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS),
+    ),
+    Operation(
+        method="GET",
+        path="/flags/{name}",
+        summary="Get a feature flag, through the cache",
+        handler=flags.get_flag,
+        replies={OK: FlagOutput},
+        headers=("ETag", "X-Cache"),
+    ),
+    Operation(
+        method="PUT",
+        path="/flags/{name}",
+        summary="Change a feature flag that a deployment has declared",
+        handler=flags.change_flag,
+        allowed=OPERATORS,
+        body=FlagInput,
+        replies={OK: FlagOutput},
         headers=("X-Invalidation",),
     ),
     Operation(
