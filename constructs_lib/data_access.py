@@ -6,14 +6,21 @@ from constructs_lib.database import Database
 from constructs_lib.redis_replication_group import RedisReplicationGroup
 
 
+def cache_environment(cache: RedisReplicationGroup) -> dict[str, str]:
+    """Where the cache is, and which secret holds its AUTH token."""
+    return {
+        "ELASTICACHE_ENDPOINT": cache.primary_endpoint,
+        "ELASTICACHE_AUTH_SECRET_ARN": cache.auth_token.secret.secret_arn,
+    }
+
+
 def data_environment(cache: RedisReplicationGroup, database: Database, database_user: str) -> dict[str, str]:
     """The variables that the app's code reads; no secret among them.
 
     :param database_user: the database role to connect as, by IAM token
     """
     return {
-        "ELASTICACHE_ENDPOINT": cache.primary_endpoint,
-        "ELASTICACHE_AUTH_SECRET_ARN": cache.auth_token.secret.secret_arn,
+        **cache_environment(cache),
         "RDS_ENDPOINT": database.endpoint,
         "RDS_DB_NAME": database.database_name,
         "RDS_USER": database_user,

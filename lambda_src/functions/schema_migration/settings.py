@@ -20,7 +20,7 @@ class Login:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Where the database is and who may use it.
+    """Where the database is and who may use it, and where the cache is, whose AUTH token is `auth_secret_arn`.
 
     `app_password` is for local use; None makes the app's role an IAM user of the database.
     """
@@ -30,6 +30,8 @@ class Settings:
     app_role: str
     master_secret_arn: str
     operator_secret_arn: str
+    cache: Endpoint
+    auth_secret_arn: str
     app_password: str | None = field(default=None, repr=False)
 
     @classmethod
@@ -37,14 +39,21 @@ class Settings:
         """Reads the function's environment variables; MigrationError names what is missing or malformed."""
         try:
             return cls(
-                endpoint=parse_endpoint(environment["RDS_ENDPOINT"], default_port=5432),
+                endpoint=_endpoint(environment, "RDS_ENDPOINT", 5432),
                 database=environment["RDS_DB_NAME"],
                 app_role=environment["RDS_USER"],
                 master_secret_arn=environment["RDS_MASTER_SECRET_ARN"],
                 operator_secret_arn=environment["OPERATOR_SECRET_ARN"],
+                cache=_endpoint(environment, "ELASTICACHE_ENDPOINT", 6379),
+                auth_secret_arn=environment["ELASTICACHE_AUTH_SECRET_ARN"],
                 app_password=environment.get("RDS_PASSWORD"),
             )
         except KeyError as missing:
             raise MigrationError(f"the environment variable {missing.args[0]} is not set") from None
-        except ValueError as error:
-            raise MigrationError(f"RDS_ENDPOINT: {error}") from None
+
+
+def _endpoint(environment: Mapping[str, str], name: str, default_port: int) -> Endpoint:
+    try:
+        return parse_endpoint(environment[name], default_port=default_port)
+    except ValueError as error:
+        raise MigrationError(f"{name}: {error}") from None
