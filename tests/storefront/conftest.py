@@ -164,8 +164,27 @@ def client(app: WSGIApplication, valkey: Valkey, postgres: Postgres) -> Iterator
 @pytest.fixture(scope="session")
 def token(app: WSGIApplication) -> str:
     """That of a session which no test ends."""
+    return log_in(app, OPERATOR)
+
+
+@pytest.fixture(scope="session")
+def new_user(app: WSGIApplication, token: str) -> Callable[[], dict[str, str]]:
+    """Makes a customer of a new name; its credentials."""
+
+    def make() -> dict[str, str]:
+        credentials = {"username": f"customer-{next(_numbers)}", "password": "a customer's pässword"}
+        with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://storefront") as operator:
+            bearer = {"Authorization": f"Bearer {token}"}
+            operator.post("/users", json={**credentials, "role": "customer"}, headers=bearer).raise_for_status()
+        return credentials
+
+    return make
+
+
+def log_in(app: WSGIApplication, credentials: dict[str, str]) -> str:
+    """The token of a new session."""
     with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://storefront") as anonymous:
-        return str(anonymous.post("/sessions", json=OPERATOR).json()["token"])
+        return str(anonymous.post("/sessions", json=credentials).json()["token"])
 
 
 @pytest.fixture
