@@ -13,13 +13,24 @@ from storefront.http.problems import MEDIA_TYPE
 from storefront.http.schemas.service import OpenApiDocument, Problem
 
 _HEADERS = {
-    "ETag": "The version of the product, for If-Match and If-None-Match.",
+    "Cache-Control": "`no-store`: for nobody but who asked.",
+    "ETag": "The version of what was asked for, for If-None-Match, and a product's for If-Match.",
     "Location": "The path of the new product.",
+    "Retry-After": "Seconds.",
+    "WWW-Authenticate": "`Bearer`.",
     "X-Cache": "HIT: from the cache. MISS: from the database, and cached. BYPASS: from the database, as the cache is "
     "out of reach or does not have it in time. STALE: the last value known, past its time but changed by nobody, as "
     "the database is out of reach or slow.",
     "X-Invalidation": "`pending`: committed, but the cache did not confirm in time that it forgot the old value. It is "
     "told again until it has.",
+}
+
+# What comes with every answer that may have it; the others only when there is something to say.
+_ALWAYS = _HEADERS.keys() - {"Cache-Control", "X-Invalidation"}
+_OF_PROBLEMS = {
+    HTTPStatus.UNAUTHORIZED: ["WWW-Authenticate"],
+    HTTPStatus.TOO_MANY_REQUESTS: ["Retry-After"],
+    HTTPStatus.SERVICE_UNAVAILABLE: ["Retry-After"],
 }
 
 
@@ -53,7 +64,7 @@ def _operation(row: Operation) -> dict[str, Any]:
     described["responses"] = {str(status.value): _reply(row, status) for status in row.replies}
     if row.conditional:
         described["responses"]["304"] = _reply(row, HTTPStatus.NOT_MODIFIED)
-    described["responses"] |= {str(status.value): _problem(status) for status in row.all_problems()}
+    described["responses"] |= {str(status.value): _problem(row, status) for status in row.all_problems()}
     return described
 
 
@@ -72,15 +83,21 @@ def _parameters(row: Operation) -> list[dict[str, Any]]:
 
 
 def _reply(row: Operation, status: HTTPStatus) -> dict[str, Any]:
-    headers = {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in row.headers}
-    reply: dict[str, Any] = {"description": status.phrase, "headers": headers}
+    reply: dict[str, Any] = {"description": status.phrase, "headers": {name: _header(name) for name in row.headers}}
     if kind := row.replies.get(status):
         reply["content"] = _content("application/json", kind)
     return reply
 
 
-def _problem(status: HTTPStatus) -> dict[str, Any]:
-    return {"description": status.phrase, "content": _content(MEDIA_TYPE, Problem)}
+def _problem(row: Operation, status: HTTPStatus) -> dict[str, Any]:
+    headers = {name: _header(name) for name in _OF_PROBLEMS.get(status, ())}
+    if status is HTTPStatus.NOT_FOUND and "X-Cache" in row.headers:
+        headers["X-Cache"] = _header("X-Cache") | {"required": False}  # there is none where the path can name nothing
+    return {"description": status.phrase, "headers": headers, "content": _content(MEDIA_TYPE, Problem)}
+
+
+def _header(name: str) -> dict[str, Any]:
+    return {"description": _HEADERS[name], "required": name in _ALWAYS, "schema": {"type": "string"}}
 
 
 def _content(media_type: str, kind: type[msgspec.Struct]) -> dict[str, Any]:

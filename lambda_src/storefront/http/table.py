@@ -33,6 +33,7 @@ OPERATIONS = (
         handler=sessions.log_in,
         body=Credentials,
         replies={CREATED: SessionCreated},
+        headers=("Cache-Control",),
         problems=(HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS),
     ),
     Operation(
@@ -42,6 +43,7 @@ OPERATIONS = (
         handler=sessions.current_session,
         allowed=LOGGED_IN,
         replies={OK: CurrentSession},
+        headers=("Cache-Control",),
     ),
     Operation(
         method="DELETE",
@@ -50,7 +52,7 @@ OPERATIONS = (
         handler=sessions.log_out,
         allowed=LOGGED_IN,
         replies={NO_CONTENT: None, HTTPStatus.ACCEPTED: RevocationPending},
-        headers=("X-Invalidation",),
+        headers=("Cache-Control", "X-Invalidation"),
     ),
     Operation(
         method="POST",
@@ -60,6 +62,7 @@ OPERATIONS = (
         allowed=OPERATORS,
         body=UserInput,
         replies={CREATED: UserOutput},
+        headers=("Cache-Control",),
         problems=(HTTPStatus.CONFLICT,),
     ),
     Operation(
@@ -69,6 +72,7 @@ OPERATIONS = (
         handler=users.current_user,
         allowed=LOGGED_IN,
         replies={OK: UserOutput},
+        headers=("Cache-Control",),
     ),
     Operation(
         method="PUT",
@@ -78,7 +82,7 @@ OPERATIONS = (
         allowed=LOGGED_IN,
         body=PasswordChange,
         replies={NO_CONTENT: None, HTTPStatus.ACCEPTED: RevocationPending},
-        headers=("X-Invalidation",),
+        headers=("Cache-Control", "X-Invalidation"),
         problems=(HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS),
     ),
     Operation(
