@@ -14,7 +14,7 @@ READY := .venv/ready node_modules/.package-lock.json
 CODE  := app.py stacks constructs_lib lambda_src local audit docs tools tests benchmarks
 AUDIT := $(READY) .venv-audit/ready
 
-.PHONY: help up test check lint types contracts unit snapshot docs mutants soak history bench-cache audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
+.PHONY: help up test check lint types contracts unit snapshot docs mutants soak contract-soak history bench-cache audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -67,6 +67,10 @@ mutants: $(READY) ## seeded mistakes in the cache protocol, each caught by name
 MINUTES ?= 30
 soak: $(READY) ## the history check for longer: make soak MINUTES=30
 	HISTORY_SECONDS=$$(( $(MINUTES) * 60 )) pytest -q --timeout=0 tests/faults/test_history.py
+
+CASES ?= 100000
+contract-soak: $(READY) ## hold the app against its OpenAPI document with more generated requests: make contract-soak CASES=100000
+	CONTRACT_CASES=$(CASES) pytest -q --timeout=0 tests/contract
 
 URL ?= http://localhost:$(PORT)
 history: $(READY) ## write and read products of a running `make up` for a minute and check what was read (KILL_EVERY=5: kill its cache)

@@ -50,6 +50,13 @@ def test_change_is_seen_by_the_next_read(operator: httpx.Client) -> None:
     assert (answer.headers["X-Cache"], answer.json()) == ("MISS", changed.json())
 
 
+@pytest.mark.parametrize("percent", ["50", "50.0", "5e1"])
+def test_whole_number_is_one_however_it_is_written(operator: httpx.Client, percent: str) -> None:
+    body = f'{{"enabled":true,"rollout_percent":{percent}}}'.encode()
+    changed = operator.put(PATH, content=body, headers={"Content-Type": "application/json"})
+    assert (changed.status_code, changed.json()) == (200, {"name": "of-the-tests", **ON})
+
+
 def test_cached_flag_lives_two_minutes_at_most(client: httpx.Client, cache: redis.Redis) -> None:
     client.get(PATH)
     envelope_kept_for_errors = 3600

@@ -34,13 +34,13 @@ PATH_PARAMETERS = {
     "product_id": PathParameter(
         pattern="[1-9][0-9]{0,18}",
         convert=int,
-        schema={"type": "integer", "minimum": 1, "maximum": MAX_ID},
+        schema={"type": "integer", "minimum": 1, "maximum": MAX_ID, "examples": [42]},
         unknown=NO_SUCH_PRODUCT,
     ),
     "name": PathParameter(
         pattern=_FLAG_NAME,
         convert=str,
-        schema={"type": "string", "pattern": f"^{_FLAG_NAME}$"},
+        schema={"type": "string", "pattern": f"^{_FLAG_NAME}$", "examples": ["express-checkout"]},
         unknown=NO_SUCH_FLAG,
     ),
 }

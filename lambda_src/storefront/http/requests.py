@@ -1,5 +1,6 @@
 """Reading a request as its operation's row says."""
 
+from collections.abc import Callable
 from typing import Any
 
 import falcon
@@ -14,7 +15,7 @@ from storefront.services.errors import NotAllowedError, NotLoggedInError
 
 
 def read_call(
-    row: Operation, services: Services, request: falcon.Request, decoder: "msgspec.json.Decoder[Any] | None", path: Any
+    row: Operation, services: Services, request: falcon.Request, decode: Callable[[bytes], Any] | None, path: Any
 ) -> Call:
     """The call that a request makes; NotLoggedInError, NotAllowedError or the falcon.HTTPError that says what is wrong.
 
@@ -25,7 +26,7 @@ def read_call(
     return Call(
         **named,
         query=_query(request, row.query) if row.query else None,
-        body=read_body(request, decoder) if decoder else None,
+        body=read_body(request, decode) if decode else None,
         address=request.remote_addr,
         token=token,
         current=session,
