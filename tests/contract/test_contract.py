@@ -63,4 +63,4 @@ def test_app_does_what_the_document_says_and_nothing_else(
     assert findings.cases.total() >= wanted
     assert findings.cases.keys() == LABELS
     assert findings.phases == {"examples", "coverage", "fuzzing", "stateful"}
-    assert CHECKS <= findings.checks
+    assert findings.checks >= CHECKS
