@@ -44,7 +44,7 @@ def _session_ttl_seconds(session: Session) -> float:
 
 
 SESSION = Policy(name="session", value_type=Session, ttl_seconds=_session_ttl_seconds, fail_closed=True)
-"""Deleted by logging out. Never stale, and never from a server that may have lost a deletion.
+"""Deleted by logging out and by a new password. Never stale, and never from a server that may have lost a deletion.
 
 At most ten minutes, which is how long a session outlives a user whom somebody deletes in SQL, past this app. Tokens
 that are none are not remembered: guesses would drive everything else out of the cache.
@@ -59,6 +59,7 @@ FLAG = Policy(
     stale_if_error_seconds=3600,
     stale_errors=(DatabaseUnavailableError, LoadUnavailableError),
 )
-"""Deleted by a change of that flag, by an operator or by a deployment. While the database is out of reach nobody can
-change a flag, so the last value known is served for an hour longer: features that switch themselves off would be a
-second outage."""
+"""Deleted by a change of that flag, by an operator or by a deployment, so that the next read sees it; after a fault as
+docs/consistency.md says, and two minutes later at most. Without the cache the database is asked. While the database is
+out of reach nobody can change a flag, and the last value known is served for an hour longer: features that switch
+themselves off would be a second outage."""

@@ -16,7 +16,7 @@ from tests.storefront.deployment import OPERATOR
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
-# The most examples of an operation in a phase, which make at least so many cases in all; `make contract-soak` runs more.
+# The most examples of an operation in a phase, and how many cases that makes at least; `make contract-soak` runs more.
 FACTOR = int(os.environ.get("CONTRACT_FACTOR", "1"))
 EXAMPLES_AND_CASES = {"operator": (215, 4000), "customer": (45, 1000)}
 # schemathesis leaves out the operation that it reads the document from.

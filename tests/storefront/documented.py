@@ -10,7 +10,7 @@ from storefront.http.openapi import document
 from storefront.http.table import OPERATIONS
 
 # What any server may say of a message; all else is the operation's, and has to be in the document.
-_OF_EVERY_MESSAGE = {"content-length", "content-type", "vary"}
+_OF_EVERY_MESSAGE = {"content-length", "content-type"}
 
 
 @cache
