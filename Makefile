@@ -14,7 +14,7 @@ READY := .venv/ready node_modules/.package-lock.json
 CODE  := app.py stacks constructs_lib lambda_src local audit docs tools tests benchmarks
 AUDIT := $(READY) .venv-audit/ready
 
-.PHONY: help up seed test check lint types contracts unit snapshot docs mutants soak rotations history bench-cache bench-web audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
+.PHONY: help up seed test check lint types contracts unit snapshot docs mutants soak contract-soak rotations history bench-cache bench-web audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -73,6 +73,10 @@ soak: $(READY) ## the history check for longer: make soak MINUTES=30
 
 rotations: $(READY) ## ten rotations of the AUTH token in five minutes while the app serves
 	ROTATIONS=10 ROTATION_SECONDS=300 pytest -q -s --timeout=0 tests/storefront/test_rotation_under_load.py
+
+FACTOR ?= 20
+contract-soak: $(READY) ## hold the app against its OpenAPI document with so many times the generated requests: make contract-soak FACTOR=20
+	CONTRACT_FACTOR=$(FACTOR) pytest -q --timeout=0 tests/contract
 
 URL ?= http://localhost:$(PORT)
 history: $(READY) ## write and read products of a running `make up` for a minute and check what was read (KILL_EVERY=5: kill its cache)

@@ -14,6 +14,7 @@ from constructs import Construct
 from constructs_lib.database import Database
 from constructs_lib.log_groups import LogSettings
 from constructs_lib.managed_role import ManagedRole
+from constructs_lib.redis_replication_group import RedisReplicationGroup
 from constructs_lib.secret_access import grant_secret_read
 from constructs_lib.vpc_function import VpcFunction, allow_tracing, grant_environment
 
@@ -41,6 +42,7 @@ class SchemaMigration(Construct):
         vpc: ec2.IVpc,
         vpc_subnets: ec2.SubnetSelection,
         security_group: ec2.ISecurityGroup,
+        cache: RedisReplicationGroup,
         database: Database,
         database_user: str,
         encryption_key: kms.IKey,
@@ -53,7 +55,8 @@ class SchemaMigration(Construct):
     ) -> None:
         """
         :param python: version of the runtime, the one that `code` was bundled for
-        :param security_group: must be allowed to reach the database and the Secrets Manager endpoint
+        :param security_group: must be allowed to reach cache, database and the Secrets Manager endpoint
+        :param cache: the function deletes from it what the flags of the release made obsolete
         :param database_user: the role that the function makes for the app
         :param encryption_key: encrypts the first operator's secret
         :param environment_key: encrypts the functions' environments
@@ -78,6 +81,7 @@ class SchemaMigration(Construct):
             vpc_subnets=vpc_subnets,
             security_group=security_group,
             environment={
+                **cache.client_environment,
                 "RDS_ENGINE": database.engine.name,
                 "RDS_ENDPOINT": database.endpoint,
                 "RDS_DB_NAME": database.database_name,
@@ -92,6 +96,7 @@ class SchemaMigration(Construct):
             log_settings=log_settings,
         )
         database.grant_master_secret_read(migration.role)
+        cache.grant_connect(migration.role)
         grant_secret_read(migration.role, self.first_operator, encryption_key)
         self.resource = CustomResource(
             self,

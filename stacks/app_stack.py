@@ -72,6 +72,7 @@ class AppStack(cdk.Stack):
             vpc=network.network.vpc,
             vpc_subnets=network.network.app_subnets,
             security_group=network.security_groups.app,
+            cache=data.cache,
             database=data.database,
             database_user=DATABASE_USER,
             encryption_key=data.database_key,

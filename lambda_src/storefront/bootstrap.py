@@ -1,33 +1,34 @@
 """The object graph of the app, built in one place."""
 
-import time
 from collections.abc import Callable
 from wsgiref.types import WSGIApplication
 
-from cache_aside import CacheAside, Credentials, Observer, Options
-from storefront.credentials import cache_token, iam_token
+from cache_aside import CacheAside, Observer, Options
+from storefront.cache_login import cache_credentials
+from storefront.credentials import iam_token
 from storefront.database import Connection, Database
 from storefront.engines import Engine
 from storefront.http.application import build
 from storefront.http.operations import Services
 from storefront.http.table import OPERATIONS
 from storefront.relay import InvalidationRelay
+from storefront.repositories.flags import FlagRepository
 from storefront.repositories.inventory import InventoryRepository
 from storefront.repositories.outbox import OutboxRepository
 from storefront.repositories.products import ProductRepository
 from storefront.repositories.purchases import PurchaseRepository
 from storefront.repositories.sessions import SessionRepository
-from storefront.secrets_manager import read_secret
+from storefront.repositories.users import UserRepository
+from storefront.services.flags import FlagService
 from storefront.services.invalidation import Invalidator
 from storefront.services.inventory import InventoryService
 from storefront.services.leaderboard import LeaderboardService
+from storefront.services.login_limit import LoginLimit
 from storefront.services.products import ProductService
 from storefront.services.purchases import PurchaseService
 from storefront.services.sessions import SessionService
-from storefront.settings import AuthToken, CacheUser, Settings
-
-_TOKEN_SECONDS = 10 * 60
-_CONNECTION_SECONDS = 11 * 3600
+from storefront.services.users import UserService
+from storefront.settings import Settings
 
 
 def build_app(settings: Settings, *, background: bool = False, observer: Observer | None = None) -> WSGIApplication:
@@ -41,9 +42,12 @@ def build_app(settings: Settings, *, background: bool = False, observer: Observe
     cache = _connect_cache(settings, outbox, background=background, observer=observer)
     invalidator = Invalidator(cache, outbox)
     products, purchases = ProductRepository(database), PurchaseRepository(database)
+    limit = LoginLimit(cache, settings.login_limits)
     services = Services(
         products=ProductService(products, cache, invalidator),
-        sessions=SessionService(SessionRepository(database), cache, invalidator),
+        sessions=SessionService(SessionRepository(database), cache, invalidator, limit),
+        users=UserService(UserRepository(database), invalidator, limit),
+        flags=FlagService(FlagRepository(database), cache, invalidator),
         inventory=InventoryService(InventoryRepository(database)),
         purchases=PurchaseService(purchases, products),
         leaderboard=LeaderboardService(purchases, cache),
@@ -67,24 +71,6 @@ def connect_database(settings: Settings) -> Connection:
     )
     connect = _connector(settings.engine)
     return connect(settings.database, database=settings.database_name, user=settings.database_user, password=password)
-
-
-def cache_credentials(
-    login: AuthToken | CacheUser, region: str, clock: Callable[[], float] = time.monotonic
-) -> Credentials:
-    """What the cache is given. AWS lets an IAM token authenticate for 15 minutes and then the connection for 12 hours.
-
-    (ElastiCache User Guide, "Authenticating with IAM".) An AUTH token is good until the cache refuses it.
-    """
-    if isinstance(login, AuthToken):
-        return Credentials(lambda: read_secret(login.secret_arn), clock)
-    return Credentials(
-        lambda: cache_token(login.replication_group_id, user=login.name, region=region),
-        clock,
-        username=login.name,
-        token_seconds=_TOKEN_SECONDS,
-        connection_seconds=_CONNECTION_SECONDS,
-    )
 
 
 def _connector(engine: Engine) -> Callable[..., Connection]:

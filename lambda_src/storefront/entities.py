@@ -47,3 +47,11 @@ class Session(msgspec.Struct, frozen=True):
     username: str
     role: Role
     expires_at: datetime
+
+
+class Flag(msgspec.Struct, frozen=True):
+    """Whether a feature is on, and for how many of its users: 0 to 100 percent."""
+
+    name: str
+    enabled: bool
+    rollout_percent: int

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 
 from cache_aside import LoadUnavailableError, Policy
 from storefront.database import DatabaseUnavailableError
-from storefront.entities import Bestseller, Product, Session
+from storefront.entities import Bestseller, Flag, Product, Session
 
 PRODUCT_PREFIX = "product:"
 SESSION_PREFIX = "session:"
 LEADERBOARD_PREFIX = "leaderboard:"
-KEY_PREFIXES = (PRODUCT_PREFIX, SESSION_PREFIX, LEADERBOARD_PREFIX)
+FLAG_PREFIX = "flag:"
+LOGIN_PREFIX = "login:"
+KEY_PREFIXES = (PRODUCT_PREFIX, SESSION_PREFIX, LEADERBOARD_PREFIX, FLAG_PREFIX, LOGIN_PREFIX)
 """Of every key that the app uses. Under role-based access its user may touch no other (stacks/cache_rights.py)."""
 
 LEADERBOARD_SIZE = 100
@@ -28,6 +30,11 @@ def product_key(product_id: int) -> str:
 def session_key(token_hash: bytes) -> str:
     """`session:` and the hash in hexadecimal: whoever reads the cache, its logs or the outbox cannot log in with it."""
     return f"{SESSION_PREFIX}{token_hash.hex()}"
+
+
+def flag_key(name: str) -> str:
+    """`flag:new-checkout`."""
+    return f"{FLAG_PREFIX}{name}"
 
 
 PRODUCT = Policy(
@@ -52,11 +59,26 @@ def _session_ttl_seconds(session: Session) -> float:
 
 
 SESSION = Policy(name="session", value_type=Session, ttl_seconds=_session_ttl_seconds, fail_closed=True)
-"""Deleted by: logging out. TTL: the rest of the session's life, but ten minutes at most, which is how long a session
-outlives a user whom somebody deletes in SQL, past this app.
+"""Deleted by: logging out, and a new password. TTL: the rest of the session's life, but ten minutes at most, which is
+how long a session outlives a user whom somebody deletes in SQL, past this app.
 Database down: who is cached is let in, nobody else: 503. Cache down, or after a failover: asks the database.
 Promise: refused everywhere once logging out was confirmed. Tokens that are none are not remembered: guesses would
 drive everything else out of the cache.
+"""
+
+FLAG = Policy(
+    name="flag",
+    value_type=Flag,
+    ttl_seconds=120,
+    negative_ttl_seconds=30,
+    soft_timeout_seconds=1,
+    stale_if_error_seconds=3600,
+    stale_errors=(DatabaseUnavailableError, LoadUnavailableError),
+)
+"""Deleted by: every change of that flag, by an operator or by the deployment of another flags.json.
+Database down: nobody can change a flag, and the last value known is served for an hour longer, marked STALE: features
+that switch themselves off would be a second outage.
+Promise: as for products; two minutes later at the latest, whatever happens.
 """
 
 LEADERBOARD = Policy(

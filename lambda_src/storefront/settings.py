@@ -1,29 +1,19 @@
 """What the deployment tells the app, in environment variables."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from storefront.cache_login import CacheLogin, CacheUser, cache_login
 from storefront.endpoints import Endpoint, parse_endpoint
 from storefront.engines import DEFAULT_PORTS, Engine, engine_of
+from storefront.services.login_limit import LoginLimits
+
+T = TypeVar("T")
 
 
 class SettingsError(Exception):
     """An environment variable is missing or malformed; the message names it."""
-
-
-@dataclass(frozen=True)
-class AuthToken:
-    """The cache asks for the token that is this secret."""
-
-    secret_arn: str
-
-
-@dataclass(frozen=True)
-class CacheUser:
-    """The cache knows users, this one by IAM tokens for its replication group."""
-
-    name: str
-    replication_group_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +23,13 @@ class Settings:
     `cache_timeout_seconds` bounds each step of talking to the cache.
     `relay_period_seconds` is the longest that may pass before the deletions that did not reach the cache are repeated;
     default 120: EventBridge runs the relay each minute, at any moment of that minute.
+    `login_limits` bound how many passwords may be tried; the environment has no say in them.
     `database_password` is for local use; None: IAM tokens. `region` is where tokens are signed for.
     """
 
     cache: Endpoint
     cache_timeout_seconds: float = 0.2
-    cache_login: AuthToken | CacheUser
+    cache_login: CacheLogin
     engine: Engine = "postgres"
     database: Endpoint
     database_name: str
@@ -46,12 +37,13 @@ class Settings:
     database_password: str | None = field(default=None, repr=False)
     region: str
     relay_period_seconds: int = 120
+    login_limits: LoginLimits = field(default_factory=LoginLimits)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Reads the variables; opens no connection. SettingsError for the first that is missing or malformed."""
-        password, engine = environment.get("RDS_PASSWORD"), _engine(environment)
-        cache, login = _endpoint(environment, "ELASTICACHE_ENDPOINT", 6379), _cache_login(environment)
+        password, engine = environment.get("RDS_PASSWORD"), _read(engine_of, environment)
+        cache, login = _endpoint(environment, "ELASTICACHE_ENDPOINT", 6379), _read(cache_login, environment)
         signs = not password or isinstance(login, CacheUser)
         return cls(
             cache=cache,
@@ -72,21 +64,9 @@ def _text(environment: Mapping[str, str], name: str) -> str:
     raise SettingsError(f"the environment variable {name} is not set")
 
 
-def _cache_login(environment: Mapping[str, str]) -> AuthToken | CacheUser:
-    secret, user, group = "ELASTICACHE_AUTH_SECRET_ARN", "ELASTICACHE_USER", "ELASTICACHE_REPLICATION_GROUP_ID"
-    by_user = bool(environment.get(user) or environment.get(group))
-    if bool(environment.get(secret)) == by_user:
-        raise SettingsError(
-            f"set either {secret}, or {user} and {group}: {'both are' if by_user else 'neither is'} set"
-        )
-    if by_user:
-        return CacheUser(_text(environment, user), _text(environment, group))
-    return AuthToken(_text(environment, secret))
-
-
-def _engine(environment: Mapping[str, str]) -> Engine:
+def _read(read: Callable[[Mapping[str, str]], T], environment: Mapping[str, str]) -> T:
     try:
-        return engine_of(environment)
+        return read(environment)
     except ValueError as error:
         raise SettingsError(str(error)) from None
 

@@ -1,8 +1,9 @@
 """An in-memory server that answers the commands this package sends, by a clock that tests move."""
 
 from collections.abc import Callable
+from typing import Any
 
-from cache_aside.commands import COMPARE_AND_SET, Op
+from cache_aside.commands import COMPARE_AND_SET, COUNT, Op
 
 INFO = b"role:%s\r\nconnected_slaves:%d\r\nmaster_replid:%s\r\n"
 
@@ -47,8 +48,18 @@ class FakeServer:
             self._store(key, value, int(ttl_ms))
         return held if flags else "OK"
 
-    def _eval(self, script: str, keys: int, key: str, old: bytes, new: bytes, ttl_ms: int) -> int:
-        assert (script, keys) == (COMPARE_AND_SET, 1)
+    def _eval(self, script: str, keys: int, key: str, *arguments: Any) -> object:
+        assert keys == 1
+        scripts: dict[str, Callable[..., object]] = {COMPARE_AND_SET: self._compare_and_set, COUNT: self._count}
+        return scripts[script](key, *arguments)
+
+    def _count(self, key: str, window_ms: int) -> list[int]:
+        total = int(self.peek(key) or 0) + 1
+        _, ends = self._data[key] if total > 1 else (b"", float("inf"))
+        self._data[key] = (str(total).encode(), ends if ends < float("inf") else self._clock() + window_ms / 1000)
+        return [total, self._pttl(key)]
+
+    def _compare_and_set(self, key: str, old: bytes, new: bytes, ttl_ms: int) -> int:
         if self.peek(key) != old:
             return 0
         if new:

@@ -103,6 +103,12 @@ def test_product_is_read_through_the_cache_and_updated(up: RunningUp) -> None:
     assert get_product(up, 42) == (200, "HIT", {"id": 42, **PRODUCT})
 
 
+def test_flags_that_the_release_declares_are_served(up: RunningUp) -> None:
+    declared = json.loads((PROJECT / "lambda_src" / "functions" / "schema_migration" / "flags.json").read_bytes())
+    answers = {name: httpx.get(f"{up.url}/flags/{name}", timeout=30).json() for name in declared}
+    assert answers == {name: {"name": name, **flag} for name, flag in declared.items()}
+
+
 def test_every_process_is_named(up: RunningUp) -> None:
     engines = {"valkey", "valkey-tls", "postgres", "postgres-tls"}
     names = {path.stem for path in (up.directory / "run").glob("*.pid")}

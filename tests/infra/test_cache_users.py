@@ -82,7 +82,7 @@ def test_app_may_connect_as_its_user_to_this_cache_and_read_no_secret(iam: Stage
 
 def test_nobody_else_may_connect(iam: Stage) -> None:
     connecting = [s["in"] for s in statements(iam) if "elasticache:Connect" in s.get("Action", [])]
-    assert len(connecting) == 2
+    assert len(connecting) == 3
 
 
 @pytest.mark.parametrize("prefix", ["ServiceFunction", "InvalidationRelayFunction"])

@@ -12,7 +12,7 @@ from stacks.function_code import LAMBDA_SRC, MIGRATIONS
 from tests.infra.synthesis import synthesize
 
 REQUIREMENTS = {"app": LAMBDA_SRC / "storefront" / "requirements.txt", "migration": MIGRATIONS / "requirements.txt"}
-MOST_BYTES = 10_000_000
+MOST_BYTES = 12_000_000
 AARCH64 = 0xB7  # e_machine of an ELF file
 
 
@@ -54,7 +54,7 @@ def test_every_shared_library_is_for_arm64(bundled: tuple[str, Path]) -> None:
 
 
 @pytest.mark.cdk_cli
-def test_zipped_bundle_is_under_10_mb(bundled: tuple[str, Path], tmp_path: Path) -> None:
+def test_zipped_bundle_is_under_12_mb(bundled: tuple[str, Path], tmp_path: Path) -> None:
     archive = tmp_path / "bundle.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
         for path in sorted(bundled[1].rglob("*")):

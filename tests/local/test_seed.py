@@ -14,6 +14,7 @@ from functions.schema_migration.settings import Login, Settings
 from local.engines import MariaDB, Postgres
 from local.seed import connect_as, main, plant
 from local.tls import Certificates
+from storefront.cache_login import AuthToken
 from storefront.database import Database, Parameters, Row
 from storefront.endpoints import Endpoint
 from tests.sql_engines import SQL_ENGINES
@@ -65,6 +66,8 @@ def database(
         app_role="app",
         master_secret_arn="",
         operator_secret_arn="",
+        cache=Endpoint("localhost", 1),  # nobody is there: what is undelivered is for the relay
+        cache_login=AuthToken(""),
         app_password="p",
     )
     migrate(settings, master=master, operator=Login(username="operator", password="p"), sample_data=False)

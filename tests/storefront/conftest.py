@@ -22,6 +22,7 @@ from local.tls import Certificates, ensure_certificates
 from storefront.bootstrap import build_app, build_relay, connect_database
 from storefront.passwords import hash_password
 from storefront.relay import InvalidationRelay
+from storefront.services.login_limit import LoginLimits
 from storefront.settings import Settings
 from tests.sql_engines import SQL_ENGINES
 from tests.storefront.counting import RecordingConnection
@@ -123,8 +124,9 @@ def migrated(environment: None) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def settings(migrated: dict[str, Any]) -> Settings:
-    """The app's, but more patient with the cache, so that a busy machine fails no test."""
-    return replace(Settings.from_environment(os.environ), cache_timeout_seconds=5)
+    """The app's, but more patient with the cache, so that a busy machine fails no test, and with logging in."""
+    many = LoginLimits(per_user_and_address=10_000, per_user=10_000, per_address=10_000)
+    return replace(Settings.from_environment(os.environ), cache_timeout_seconds=5, login_limits=many)
 
 
 @pytest.fixture(scope="session")
@@ -198,8 +200,27 @@ def recorded(
 @pytest.fixture(scope="session")
 def token(app: WSGIApplication) -> str:
     """That of a session which no test ends."""
+    return log_in(app, OPERATOR)
+
+
+@pytest.fixture(scope="session")
+def new_user(app: WSGIApplication, token: str) -> Callable[[], dict[str, str]]:
+    """Makes a customer of a new name; its credentials."""
+
+    def make() -> dict[str, str]:
+        credentials = {"username": f"customer-{next(_numbers)}", "password": "a customer's pässword"}
+        with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://storefront") as operator:
+            bearer = {"Authorization": f"Bearer {token}"}
+            operator.post("/users", json={**credentials, "role": "customer"}, headers=bearer).raise_for_status()
+        return credentials
+
+    return make
+
+
+def log_in(app: WSGIApplication, credentials: dict[str, str]) -> str:
+    """The token of a new session."""
     with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://storefront") as anonymous:
-        return str(anonymous.post("/sessions", json=OPERATOR).json()["token"])
+        return str(anonymous.post("/sessions", json=credentials).json()["token"])
 
 
 @pytest.fixture

@@ -77,6 +77,12 @@ class Connection:
         postgres = isinstance(self._engine, Postgres)
         self.execute("SELECT pg_terminate_backend(%s)" if postgres else "KILL %s", [session])
 
+    def tables(self) -> set[str]:
+        """Those of the database."""
+        schema = "'public'" if isinstance(self._engine, Postgres) else "DATABASE()"
+        statement = f"SELECT table_name FROM information_schema.tables WHERE table_schema = {schema}"  # noqa: S608
+        return {row[0] for row in self.execute(statement).rows}
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commits what is executed within."""

@@ -68,5 +68,5 @@ def test_handler_runs_on_what_its_bundle_and_the_runtime_hold(handler: str, engi
 
 def test_migration_starts_without_the_packages_of_the_app_and_the_sdk() -> None:
     refused = installed_beside(bundled("functions/schema_migration/requirements.txt"))
-    assert {"boto3", "falcon", "msgspec", "redis"} <= refused
+    assert {"apig_wsgi", "boto3", "falcon"} <= refused
     run_without(refused, f"import functions.schema_migration.handler, {MIGRATION_ENGINES}")

@@ -10,7 +10,8 @@ import redis
 from constructs_lib.cache_users import access_string
 from stacks.cache_rights import COMMANDS, KEY_PATTERNS
 from storefront.bootstrap import build_app, build_relay
-from storefront.settings import CacheUser, Settings
+from storefront.cache_login import CacheUser
+from storefront.settings import Settings
 from tests.storefront.deployment import OPERATOR
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]

@@ -63,7 +63,16 @@ def test_unusable_secret_is_a_readable_reason_without_the_secret(
 
 
 @pytest.mark.parametrize(
-    "name", ["RDS_ENDPOINT", "RDS_DB_NAME", "RDS_USER", "RDS_MASTER_SECRET_ARN", "OPERATOR_SECRET_ARN"]
+    "name",
+    [
+        "RDS_ENDPOINT",
+        "RDS_DB_NAME",
+        "RDS_USER",
+        "RDS_MASTER_SECRET_ARN",
+        "OPERATOR_SECRET_ARN",
+        "ELASTICACHE_ENDPOINT",
+        "ELASTICACHE_AUTH_SECRET_ARN",
+    ],
 )
 def test_missing_variable_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(name)

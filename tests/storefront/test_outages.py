@@ -12,8 +12,9 @@ import pytest
 from cache_aside import Options
 from local.engines import Valkey
 from storefront.bootstrap import build_app
+from storefront.cache_login import AuthToken
 from storefront.policies import PRODUCT
-from storefront.settings import AuthToken, Settings
+from storefront.settings import Settings
 from tests.storefront.deployment import AUTH_SECRET, AUTH_TOKEN, OPERATOR, frozen
 from tests.storefront.fake_secrets_manager import FakeSecretsManager
 from tests.storefront.sql import Connection, SqlEngine

@@ -11,17 +11,17 @@ import httpx
 import pytest
 import redis
 
-from cache_aside import CacheAside, OutboxRow
+from cache_aside import CacheAside, Options, OutboxRow
 from local.engines import Valkey
 from storefront.bootstrap import build_relay, connect_database
 from storefront.database import Database, DatabaseUnavailableError
 from storefront.relay import WINDOW_SECONDS, InvalidationRelay
-from storefront.repositories.outbox import OutboxRepository
+from storefront.repositories.outbox import OutboxRepository, record_all
 from storefront.repositories.products import ProductRepository
 from storefront.services.invalidation import Invalidator
 from storefront.settings import Settings
 from tests.cache_aside.fake_server import FakeServer
-from tests.cache_aside.harness import FakeTransport
+from tests.cache_aside.harness import Counted, FakeTransport
 from tests.storefront.conftest import until_cached, wait_until
 from tests.storefront.deployment import frozen
 from tests.storefront.sql import Connection, SqlEngine, connect
@@ -190,6 +190,25 @@ def test_deletion_that_cannot_be_marked_is_confirmed_all_the_same() -> None:
     cache = CacheAside(FakeTransport(FakeServer(time.monotonic)))
     invalidator = Invalidator(cache, OutboxRepository(Database(refuse)))
     assert invalidator.deliver(OutboxRow(1, "product:1")).confirmed
+
+
+def test_many_rows_are_delivered_by_one_deletion_and_one_mark(
+    master: Connection, database_of_another: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, outbox = FakeServer(time.monotonic), OutboxRepository(database_of_another)
+    keys = [f"product:0{number}" for number in range(5)]
+    given = database_of_another.transact(lambda connection: record_all(connection, keys))
+    cut = Counted(FakeTransport(server))
+    invalidator = Invalidator(CacheAside(cut, options=Options(invalidation_seconds=0.01)), outbox)
+
+    cut.cut = True
+    assert invalidator.deliver(*given).pending
+    assert "product:00, product:01, product:02 and 2 more" in caplog.text
+    assert {row.key for row in outbox.undelivered(1000)} >= set(keys)
+    cut.cut = False
+    assert invalidator.deliver(*given).keys == tuple(keys)
+    assert not {row.key for row in outbox.undelivered(1000)} & set(keys)
+    assert invalidator.deliver().confirmed
 
 
 def test_relay_in_a_thread_goes_on_after_a_failure(

@@ -17,7 +17,8 @@ import pytest
 
 from local.engines import Valkey
 from storefront.bootstrap import build_app
-from storefront.settings import AuthToken, Settings
+from storefront.cache_login import AuthToken
+from storefront.settings import Settings
 from tests.rotation.fake_aws import FakeAws
 from tests.rotation.fake_secret import ARN
 from tests.rotation.scene import FIRST_TOKEN, Scene

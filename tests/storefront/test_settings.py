@@ -14,12 +14,12 @@ from botocore.credentials import Credentials
 
 from functions.schema_migration.settings import MigrationError
 from functions.schema_migration.settings import Settings as MigrationSettings
-from storefront.bootstrap import cache_credentials
+from storefront.cache_login import AuthToken, CacheUser, cache_credentials
 from storefront.credentials import SigningError, cache_token, iam_token
 from storefront.endpoints import Endpoint, parse_endpoint
 from storefront.engines import Engine
 from storefront.passwords import UNKNOWN_USER_HASH, hash_password, verify_password
-from storefront.settings import AuthToken, CacheUser, Settings, SettingsError
+from storefront.settings import Settings, SettingsError
 from tests.storefront.deployment import AUTH_SECRET, variables
 
 LAMBDA_SRC = Path(__file__).parents[2] / "lambda_src"
@@ -111,16 +111,16 @@ def test_missing_variable_is_named(name: str) -> None:
     [
         (
             {**BY_USER, "ELASTICACHE_AUTH_SECRET_ARN": AUTH_SECRET},
-            f"{EITHER}: both are set",
+            f"{EITHER}; set: ELASTICACHE_AUTH_SECRET_ARN, ELASTICACHE_USER, ELASTICACHE_REPLICATION_GROUP_ID",
         ),
         (
             {**BY_USER, "ELASTICACHE_USER": "", "ELASTICACHE_REPLICATION_GROUP_ID": ""},
-            f"{EITHER}: neither is set",
+            f"{EITHER}; set: none of them",
         ),
-        ({**BY_USER, "ELASTICACHE_USER": ""}, "the environment variable ELASTICACHE_USER is not set"),
+        ({**BY_USER, "ELASTICACHE_USER": ""}, f"{EITHER}; set: ELASTICACHE_REPLICATION_GROUP_ID"),
         (
             {**BY_USER, "ELASTICACHE_REPLICATION_GROUP_ID": ""},
-            "the environment variable ELASTICACHE_REPLICATION_GROUP_ID is not set",
+            f"{EITHER}; set: ELASTICACHE_USER",
         ),
         ({**BY_USER, "AWS_REGION": ""}, "the environment variable AWS_REGION is not set"),
     ],

@@ -1,8 +1,15 @@
 """The whole migration: one transaction where the engine has transactions for it."""
 
+from collections.abc import Sequence
+from contextlib import suppress
+
+import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from cache_aside import OutboxRow
+from functions.schema_migration import flags
 from functions.schema_migration.access import ensure_operator
+from functions.schema_migration.delivery import delete_from_cache
 from functions.schema_migration.engine import engine_of
 from functions.schema_migration.revisions import upgrade
 from functions.schema_migration.sample_data import load_sample_data, load_sample_sales
@@ -11,15 +18,17 @@ from storefront.database import DatabaseUnavailableError
 
 
 def migrate(settings: Settings, *, master: Login, operator: Login, sample_data: bool) -> str:
-    """Schema, role, rights, first operator, sample data; returns the database's revision.
+    """Schema, role, rights, first operator, flags, sample data; returns the database's revision.
 
     Safe to repeat, after a crash in its middle too, and to run concurrently. On PostgreSQL all of it commits or none
     does; on MySQL every change of the schema or of rights commits by itself. MigrationError says why not, in the
-    database's words without the statement and its values.
+    database's words without the statement and its values. After the commit the cache is told which flags have changed.
     """
+    declarations = flags.read_declarations(flags.FILE)
     engine = engine_of(settings)
+    pool = engine.pool(settings, master)
     try:
-        with engine.pool(settings, master).begin() as connection:
+        with pool.begin() as connection:
             engine.prepare(connection, settings.database)
             revision = upgrade(connection)
             engine.ensure_app_role(connection, settings.app_role, settings.app_password)
@@ -28,12 +37,22 @@ def migrate(settings: Settings, *, master: Login, operator: Login, sample_data: 
                 if not engine.ever_held_a_row(connection, "products"):
                     load_sample_data(connection)
                 load_sample_sales(engine.portable(connection))
+            # Last, because whoever changes a flag meanwhile waits for the commit.
+            obsolete = flags.apply(connection, declarations)
     except Exception as error:
         reason = engine.reason(_of_the_driver(error))
         if reason is None:
             raise
         raise MigrationError(f"schema migration: {reason}") from None
+    if obsolete and delete_from_cache(settings, obsolete):
+        _mark_delivered(pool, obsolete)
     return revision
+
+
+def _mark_delivered(pool: sa.Engine, rows: Sequence[OutboxRow]) -> None:
+    # What is not marked the relay deletes once more, and marks.
+    with suppress(DBAPIError), pool.begin() as connection:
+        flags.mark_delivered(connection, rows)
 
 
 def _of_the_driver(error: Exception) -> BaseException | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from storefront.cache_login import CacheLogin, cache_login
 from storefront.endpoints import Endpoint, parse_endpoint
 from storefront.engines import DEFAULT_PORTS, Engine, engine_of
 
@@ -24,7 +25,7 @@ class Login:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Where the database is and who may use it.
+    """Where the database is and who may use it, and where the cache is and how to log in.
 
     `app_password` is for local use; None makes the app's role an IAM user of the database.
     """
@@ -35,6 +36,9 @@ class Settings:
     app_role: str
     master_secret_arn: str
     operator_secret_arn: str
+    cache: Endpoint
+    cache_login: CacheLogin
+    region: str = ""
     app_password: str | None = field(default=None, repr=False)
 
     @classmethod
@@ -44,11 +48,14 @@ class Settings:
             engine = engine_of(environment)
             return cls(
                 engine=engine,
-                endpoint=_endpoint(environment["RDS_ENDPOINT"], engine),
+                endpoint=_endpoint(environment, "RDS_ENDPOINT", DEFAULT_PORTS[engine]),
                 database=environment["RDS_DB_NAME"],
                 app_role=environment["RDS_USER"],
                 master_secret_arn=environment["RDS_MASTER_SECRET_ARN"],
                 operator_secret_arn=environment["OPERATOR_SECRET_ARN"],
+                cache=_endpoint(environment, "ELASTICACHE_ENDPOINT", 6379),
+                cache_login=cache_login(environment),
+                region=environment.get("AWS_REGION", ""),
                 app_password=environment.get("RDS_PASSWORD"),
             )
         except KeyError as missing:
@@ -57,8 +64,8 @@ class Settings:
             raise MigrationError(str(error)) from None
 
 
-def _endpoint(text: str, engine: Engine) -> Endpoint:
+def _endpoint(environment: Mapping[str, str], name: str, default_port: int) -> Endpoint:
     try:
-        return parse_endpoint(text, default_port=DEFAULT_PORTS[engine])
+        return parse_endpoint(environment[name], default_port=default_port)
     except ValueError as error:
-        raise ValueError(f"RDS_ENDPOINT: {error}") from None
+        raise ValueError(f"{name}: {error}") from None

@@ -34,10 +34,10 @@ def build(operations: Sequence[Operation], services: Services) -> WSGIApplicatio
 
 
 def _responder(row: Operation, services: Services) -> Callable[..., None]:
-    body_decoder = decoder(row.body) if row.body else None
+    decode = decoder(row.body) if row.body else None
 
     def respond(request: falcon.Request, response: falcon.Response, **path: str) -> None:
-        reply = row.handler(services, read_call(row, services, request, body_decoder, path))
+        reply = row.handler(services, read_call(row, services, request, decode, path))
         _send(response, reply)
         if row.conditional and reply.status is HTTPStatus.OK:
             _send_only_news(request, response)

@@ -15,6 +15,8 @@ _SECURITY = {
 _HSTS = ("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
 # Only this project's cache knows when a value is obsolete: every other one has to ask before it answers.
 _CACHING = ("Cache-Control", "no-cache")
+EVERY_ANSWER = {name.lower(): value for name, value in [*_SECURITY.items(), _HSTS, _CACHING]}
+"""What every answer carries, the second last over HTTPS only, unless it says otherwise itself."""
 _IRREGULAR = {"etag": "ETag", "www-authenticate": "WWW-Authenticate"}
 
 

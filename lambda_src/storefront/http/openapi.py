@@ -7,20 +7,32 @@ from typing import Any
 import msgspec
 
 from storefront.http.codec import schema_hook
-from storefront.http.operations import IDEMPOTENCY_KEY, MAX_ID, Operation
+from storefront.http.operations import IDEMPOTENCY_KEY, Operation
+from storefront.http.paths import PATH_PARAMETERS
 from storefront.http.problems import MEDIA_TYPE
 from storefront.http.schemas.service import OpenApiDocument, Problem
 
 _REFERENCE = "#/components/schemas/{name}"
 _HEADERS = {
-    "ETag": "Of a product: its version, for If-Match and If-None-Match. Of a list: a hash of it, for If-None-Match.",
+    "Cache-Control": "`no-store`: for nobody but who asked.",
+    "ETag": "Of a product: its version, for If-Match and If-None-Match. Else a hash of the body, for If-None-Match.",
     "Location": "The path of the new product.",
+    "Retry-After": "Seconds.",
+    "WWW-Authenticate": "`Bearer`.",
     "X-Cache": "HIT: from the cache. MISS: from the database, and cached. BYPASS: from the database, as the cache is "
     "out of reach, does not have it in time, or is never asked for it. STALE: the last value known, past its time but "
     "changed by nobody, as the database is out of reach or slow. Of a page: the worst that is true of one of its "
     "products, STALE before BYPASS before MISS; BYPASS when it is empty.",
     "X-Invalidation": "`pending`: committed, but the cache did not confirm in time that it forgot the old value. It is "
     "told again until it has.",
+}
+
+# What comes with every answer that may have it; the others only when there is something to say.
+_ALWAYS = _HEADERS.keys() - {"Cache-Control", "X-Invalidation"}
+_OF_PROBLEMS = {
+    HTTPStatus.UNAUTHORIZED: ["WWW-Authenticate"],
+    HTTPStatus.TOO_MANY_REQUESTS: ["Retry-After"],
+    HTTPStatus.SERVICE_UNAVAILABLE: ["Retry-After"],
 }
 
 
@@ -36,8 +48,22 @@ def document(operations: Sequence[Operation]) -> OpenApiDocument:
         openapi="3.1.1",
         info={"title": "Storefront", "version": "1", "description": "Products, read through a cache."},
         paths=paths,
-        components={"schemas": schemas, "securitySchemes": {"session": {"type": "http", "scheme": "bearer"}}},
+        components={
+            "schemas": _decimals_are_numbers(schemas),
+            "securitySchemes": {"session": {"type": "http", "scheme": "bearer"}},
+        },
     )
+
+
+def _decimals_are_numbers(schema: Any) -> Any:
+    """As the codec sends them, all of their digits; msgspec's schemas describe strings."""
+    if isinstance(schema, list):
+        return [_decimals_are_numbers(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("format") == "decimal":
+        return {"type": "number"}
+    return {name: _decimals_are_numbers(part) for name, part in schema.items()}
 
 
 def _operation(row: Operation) -> dict[str, Any]:
@@ -52,15 +78,15 @@ def _operation(row: Operation) -> dict[str, Any]:
     described["responses"] = {str(status.value): _reply(row, status) for status in row.replies}
     if row.conditional:
         described["responses"]["304"] = _reply(row, HTTPStatus.NOT_MODIFIED)
-    described["responses"] |= {str(status.value): _problem(status) for status in row.all_problems()}
+    described["responses"] |= {str(status.value): _problem(row, status) for status in row.all_problems()}
     return described
 
 
 def _parameters(row: Operation) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = []
-    if row.has_id:
-        integer = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
-        parameters.append({"name": "product_id", "in": "path", "required": True, "schema": integer})
+    for name in row.path_parameters:
+        schema = PATH_PARAMETERS[name].schema
+        parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
     if row.query:
         schema = msgspec.json.schema_components([row.query])[1][row.query.__name__]
         for name, described in schema["properties"].items():
@@ -75,15 +101,21 @@ def _parameters(row: Operation) -> list[dict[str, Any]]:
 
 
 def _reply(row: Operation, status: HTTPStatus) -> dict[str, Any]:
-    headers = {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in row.headers}
-    reply: dict[str, Any] = {"description": status.phrase, "headers": headers}
+    reply: dict[str, Any] = {"description": status.phrase, "headers": {name: _header(name) for name in row.headers}}
     if kind := row.replies.get(status):
         reply["content"] = _content("application/json", kind)
     return reply
 
 
-def _problem(status: HTTPStatus) -> dict[str, Any]:
-    return {"description": status.phrase, "content": _content(MEDIA_TYPE, Problem)}
+def _problem(row: Operation, status: HTTPStatus) -> dict[str, Any]:
+    headers = {name: _header(name) for name in _OF_PROBLEMS.get(status, ())}
+    if status is HTTPStatus.NOT_FOUND and "X-Cache" in row.headers:
+        headers["X-Cache"] = _header("X-Cache") | {"required": False}  # there is none where the path can name nothing
+    return {"description": status.phrase, "headers": headers, "content": _content(MEDIA_TYPE, Problem)}
+
+
+def _header(name: str) -> dict[str, Any]:
+    return {"description": _HEADERS[name], "required": name in _ALWAYS, "schema": {"type": "string"}}
 
 
 def _content(media_type: str, kind: type[msgspec.Struct] | type[list[Any]]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The table of operations. Everything the app does over HTTP is a row of it."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -8,11 +9,13 @@ from typing import Any
 import msgspec
 
 from storefront.entities import Role, Session
+from storefront.services.flags import FlagService
 from storefront.services.inventory import InventoryService
 from storefront.services.leaderboard import LeaderboardService
 from storefront.services.products import ProductService
 from storefront.services.purchases import PurchaseService
 from storefront.services.sessions import SessionService
+from storefront.services.users import UserService
 
 MAX_ID = 2**63 - 1
 """The largest bigint of both databases."""
@@ -42,6 +45,8 @@ class Services:
 
     products: ProductService
     sessions: SessionService
+    users: UserService
+    flags: FlagService
     inventory: InventoryService
     purchases: PurchaseService
     leaderboard: LeaderboardService
@@ -54,12 +59,14 @@ class Services:
 class Call:
     """A request, checked as far as its operation's row says.
 
-    `body` and `query` are of the row's types; `session` is the current one of `token`, when the row is not for anyone.
-    `if_match` are the versions that the client accepts, None any. `idempotency_key` is that of the request and
-    of its repeats.
+    `product_id` or `name` is what the path names; `body` and `query` are of the row's types; `address` is the client's;
+    `session` is the current one of `token`, when the row is not for anyone. `if_match` are the versions that the client
+    accepts, None any. `idempotency_key` is that of the request and of its repeats.
     """
 
     product_id: int = 0
+    name: str = ""
+    address: str = ""
     body: Any = None
     query: Any = None
     token: str = ""
@@ -108,9 +115,9 @@ class Operation:
     problems: tuple[HTTPStatus, ...] = ()
 
     @property
-    def has_id(self) -> bool:
-        """Whether the path names a product."""
-        return "{product_id}" in self.path
+    def path_parameters(self) -> list[str]:
+        """What the path names: keys of PATH_PARAMETERS."""
+        return re.findall(r"{(\w+)}", self.path)
 
     @property
     def conditional(self) -> bool:
@@ -124,7 +131,7 @@ class Operation:
             implied |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE}
         if self.allowed and self.allowed != LOGGED_IN:
             implied |= {HTTPStatus.FORBIDDEN}
-        if self.has_id:
+        if self.path_parameters:
             implied |= {HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE}
         if self.if_match:
             implied |= {HTTPStatus.PRECONDITION_FAILED}

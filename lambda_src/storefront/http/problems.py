@@ -1,6 +1,7 @@
 """Every error as problem+json (RFC 9457)."""
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -12,42 +13,54 @@ from storefront.database import DatabaseUnavailableError
 from storefront.http.codec import encode
 from storefront.http.schemas.service import Problem
 from storefront.services.errors import (
+    FlagNotFoundError,
     IdempotencyKeyReusedError,
     NotAllowedError,
     NotLoggedInError,
     OutOfStockError,
     ProductNotFoundError,
+    TooManyAttemptsError,
+    UsernameTakenError,
     VersionMismatchError,
     WrongCredentialsError,
+    WrongPasswordError,
 )
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
 NO_SUCH_PRODUCT = "There is no such product."
+NO_SUCH_FLAG = "There is no such flag."
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 logger = logging.getLogger(__name__)
 
 
+_ALWAYS_THE_SAME: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
+    ProductNotFoundError: (HTTPStatus.NOT_FOUND, NO_SUCH_PRODUCT),
+    FlagNotFoundError: (HTTPStatus.NOT_FOUND, NO_SUCH_FLAG),
+    OutOfStockError: (HTTPStatus.CONFLICT, "There are not so many in stock."),
+    IdempotencyKeyReusedError: (HTTPStatus.UNPROCESSABLE_ENTITY, "This Idempotency-Key was that of another request."),
+    UsernameTakenError: (HTTPStatus.CONFLICT, "Another user has this name."),
+    VersionMismatchError: (HTTPStatus.PRECONDITION_FAILED, "The product has another version than If-Match names."),
+    WrongCredentialsError: (HTTPStatus.UNAUTHORIZED, "No user has this name and password."),
+    WrongPasswordError: (HTTPStatus.FORBIDDEN, "The current password is another one."),
+    NotLoggedInError: (HTTPStatus.UNAUTHORIZED, "A bearer token of a current session is needed."),
+}
+
+
 def answer(error: Exception) -> falcon.HTTPError:
     """The answer to an error that a service raised; 500 without a word of explanation for one that nobody expected."""
+    if type(error) in _ALWAYS_THE_SAME:
+        status, description = _ALWAYS_THE_SAME[type(error)]
+        headers = _CHALLENGE if status is HTTPStatus.UNAUTHORIZED else None
+        return falcon.HTTPError(status, description=description, headers=headers)
     match error:
-        case ProductNotFoundError():
-            return falcon.HTTPNotFound(description=NO_SUCH_PRODUCT)
-        case VersionMismatchError():
-            return falcon.HTTPPreconditionFailed(description="The product has another version than If-Match names.")
-        case OutOfStockError():
-            return falcon.HTTPConflict(description="There are not so many in stock.")
-        case IdempotencyKeyReusedError():
-            return falcon.HTTPUnprocessableEntity(description="This Idempotency-Key was that of another request.")
-        case WrongCredentialsError():
-            return falcon.HTTPUnauthorized(description="No user has this name and password.", headers=_CHALLENGE)
-        case NotLoggedInError():
-            return falcon.HTTPUnauthorized(
-                description="A bearer token of a current session is needed.", headers=_CHALLENGE
-            )
         case NotAllowedError():
             return falcon.HTTPForbidden(description=f"Only for: {', '.join(error.roles)}.")
+        case TooManyAttemptsError():
+            return falcon.HTTPTooManyRequests(
+                description="Too many passwords were tried.", retry_after=error.retry_after_seconds
+            )
         case OverloadedError():
             logger.warning("overloaded: %s", error)
             return falcon.HTTPServiceUnavailable(

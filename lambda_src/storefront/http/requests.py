@@ -1,6 +1,7 @@
 """Reading a request as its operation's row says."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import falcon
@@ -9,25 +10,25 @@ import msgspec
 from storefront.entities import Role, Session
 from storefront.http.bodies import read_body
 from storefront.http.etags import if_match
-from storefront.http.operations import IDEMPOTENCY_KEY, MAX_ID, Call, Operation, Services
-from storefront.http.problems import NO_SUCH_PRODUCT
+from storefront.http.operations import IDEMPOTENCY_KEY, Call, Operation, Services
+from storefront.http.paths import PATH_PARAMETERS
 from storefront.services.errors import NotAllowedError, NotLoggedInError
-
-_ID = re.compile(r"[1-9][0-9]{0,18}")
 
 
 def read_call(
-    row: Operation, services: Services, request: falcon.Request, decoder: "msgspec.json.Decoder[Any] | None", path: Any
+    row: Operation, services: Services, request: falcon.Request, decode: Callable[[bytes], Any] | None, path: Any
 ) -> Call:
     """The call that a request makes; NotLoggedInError, NotAllowedError or the falcon.HTTPError that says what is wrong.
 
     Who asks is settled before anything they sent is read.
     """
     token, session = _session(request, services, row.allowed) if row.allowed else ("", None)
+    named: dict[str, Any] = {name: PATH_PARAMETERS[name].read(text) for name, text in path.items()}
     return Call(
-        product_id=_parse_id(path["product_id"]) if row.has_id else 0,
+        **named,
         query=_query(request, row.query) if row.query else None,
-        body=read_body(request, decoder) if decoder else None,
+        body=read_body(request, decode) if decode else None,
+        address=request.remote_addr,
         token=token,
         current=session,
         if_match=if_match(request) if row.if_match else None,
@@ -43,12 +44,6 @@ def _session(request: falcon.Request, services: Services, allowed: tuple[Role, .
     if session.role not in allowed:
         raise NotAllowedError(allowed)
     return token, session
-
-
-def _parse_id(text: str) -> int:
-    if not _ID.fullmatch(text) or int(text) > MAX_ID:
-        raise falcon.HTTPNotFound(description=NO_SUCH_PRODUCT)
-    return int(text)
 
 
 def _idempotency_key(request: falcon.Request) -> str | None:

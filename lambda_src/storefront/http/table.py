@@ -4,13 +4,15 @@ from functools import cache
 from http import HTTPStatus
 
 from storefront.entities import Bestseller
-from storefront.http.handlers import health, products, sales, sessions
+from storefront.http.handlers import flags, health, products, sales, sessions, users
 from storefront.http.openapi import document
 from storefront.http.operations import LOGGED_IN, OPERATORS, Call, Operation, Reply, Services
+from storefront.http.schemas.flags import FlagInput, FlagOutput
 from storefront.http.schemas.products import PageQuery, ProductInput, ProductOutput, ProductPage
 from storefront.http.schemas.sales import LeaderboardQuery, PurchaseInput, PurchaseOutput, Stock
 from storefront.http.schemas.service import Liveness, OpenApiDocument, Readiness
 from storefront.http.schemas.sessions import Credentials, CurrentSession, RevocationPending, SessionCreated
+from storefront.http.schemas.users import PasswordChange, UserInput, UserOutput
 
 OK, CREATED, NO_CONTENT = HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT
 
@@ -33,7 +35,8 @@ OPERATIONS = (
         handler=sessions.log_in,
         body=Credentials,
         replies={CREATED: SessionCreated},
-        problems=(HTTPStatus.UNAUTHORIZED,),
+        headers=("Cache-Control",),
+        problems=(HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS),
     ),
     Operation(
         method="GET",
@@ -42,6 +45,7 @@ OPERATIONS = (
         handler=sessions.current_session,
         allowed=LOGGED_IN,
         replies={OK: CurrentSession},
+        headers=("Cache-Control",),
     ),
     Operation(
         method="DELETE",
@@ -50,6 +54,55 @@ OPERATIONS = (
         handler=sessions.log_out,
         allowed=LOGGED_IN,
         replies={NO_CONTENT: None, HTTPStatus.ACCEPTED: RevocationPending},
+        headers=("Cache-Control", "X-Invalidation"),
+    ),
+    Operation(
+        method="POST",
+        path="/users",
+        summary="Create a user",
+        handler=users.create_user,
+        allowed=OPERATORS,
+        body=UserInput,
+        replies={CREATED: UserOutput},
+        headers=("Cache-Control",),
+        problems=(HTTPStatus.CONFLICT,),
+    ),
+    Operation(
+        method="GET",
+        path="/users/me",
+        summary="Who asks, and as what",
+        handler=users.current_user,
+        allowed=LOGGED_IN,
+        replies={OK: UserOutput},
+        headers=("Cache-Control",),
+    ),
+    Operation(
+        method="PUT",
+        path="/users/me/password",
+        summary="Change one's password, and end every other session",
+        handler=users.change_password,
+        allowed=LOGGED_IN,
+        body=PasswordChange,
+        replies={NO_CONTENT: None, HTTPStatus.ACCEPTED: RevocationPending},
+        headers=("Cache-Control", "X-Invalidation"),
+        problems=(HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS),
+    ),
+    Operation(
+        method="GET",
+        path="/flags/{name}",
+        summary="Get a feature flag, through the cache",
+        handler=flags.get_flag,
+        replies={OK: FlagOutput},
+        headers=("ETag", "X-Cache"),
+    ),
+    Operation(
+        method="PUT",
+        path="/flags/{name}",
+        summary="Change a feature flag that a deployment has declared",
+        handler=flags.change_flag,
+        allowed=OPERATORS,
+        body=FlagInput,
+        replies={OK: FlagOutput},
         headers=("X-Invalidation",),
     ),
     Operation(
@@ -107,7 +160,7 @@ OPERATIONS = (
         summary="How many there are, from the database",
         handler=sales.get_inventory,
         replies={OK: Stock},
-        headers=("X-Cache",),
+        headers=("Cache-Control", "X-Cache"),
     ),
     Operation(
         method="PUT",
@@ -117,6 +170,7 @@ OPERATIONS = (
         allowed=OPERATORS,
         body=Stock,
         replies={OK: Stock},
+        headers=("Cache-Control",),
     ),
     Operation(
         method="POST",
@@ -127,6 +181,7 @@ OPERATIONS = (
         idempotency_key=True,
         body=PurchaseInput,
         replies={CREATED: PurchaseOutput},
+        headers=("Cache-Control",),
         problems=(HTTPStatus.CONFLICT,),
     ),
     Operation(

@@ -13,6 +13,16 @@ def record(connection: Connection, key: str) -> OutboxRow:
     return OutboxRow(connection.insert('INSERT INTO cache_invalidations ("key") VALUES (%(key)s)', {"key": key}), key)
 
 
+def record_all(connection: Connection, keys: Sequence[str]) -> list[OutboxRow]:
+    """The rows for these keys, in two statements however many they are."""
+    if not keys:
+        return []
+    insert = 'INSERT INTO cache_invalidations ("key") VALUES'
+    connection.change(f"{insert} {', '.join(['(%s)'] * len(keys))}", keys)
+    select = 'SELECT id, "key" FROM cache_invalidations WHERE delivered_at IS NULL AND "key" IN'
+    return [OutboxRow(*row) for row in connection.rows(f"{select} ({placeholders(keys)})", keys)]
+
+
 class OutboxRepository:
     """A `cache_aside.Outbox`. The rows themselves are written by the transactions that change the data.
 
@@ -32,6 +42,8 @@ class OutboxRepository:
     def mark_delivered(self, ids: Collection[int]) -> None:
         """Notes when the keys of these rows were deleted, unless that is known already."""
         given = tuple(ids)
+        if not given:
+            return
         statement = "UPDATE cache_invalidations SET delivered_at = CURRENT_TIMESTAMP(6) WHERE delivered_at IS NULL"
         self._database.write(f"{statement} AND id IN ({placeholders(given)})", given)
 

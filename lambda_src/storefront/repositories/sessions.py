@@ -30,18 +30,27 @@ class SessionRepository:
         rows = self._database.read(statement, {"username": username})
         return Account(rows[0][0], rows[0][1], Role(rows[0][2])) if rows else None
 
-    def insert(self, token_hash: bytes, user_id: int, expires_at: datetime, *, now: datetime) -> None:
-        """A new session; the user's expired ones go at the same time, so that they do not pile up."""
-        parameters = {"hash": token_hash, "user_id": user_id, "expires_at": expires_at, "now": now}
+    def insert(self, token_hash: bytes, account: Account, expires_at: datetime, *, now: datetime) -> bool:
+        """A new session; the user's expired ones go at the same time, so that they do not pile up.
 
-        def work(connection: Connection) -> None:
+        False, and no session, when the password is not the account's any more: who changed it has ended all sessions,
+        and this one would begin after that.
+        """
+        parameters = {"hash": token_hash, "user_id": account.id, "expires_at": expires_at, "now": now}
+        verified = {"id": account.id, "password_hash": account.password_hash}
+
+        def work(connection: Connection) -> bool:
+            lock = "SELECT 1 FROM users WHERE id = %(id)s AND password_hash = %(password_hash)s FOR UPDATE"
+            if not connection.rows(lock, verified):
+                return False
             connection.change("DELETE FROM sessions WHERE user_id = %(user_id)s AND expires_at <= %(now)s", parameters)
             statement = """
                 INSERT INTO sessions (token_hash, user_id, expires_at)
                 VALUES (%(hash)s, %(user_id)s, %(expires_at)s)"""
             connection.change(statement, parameters)
+            return True
 
-        self._database.transact(work)
+        return self._database.transact(work)
 
     def find(self, token_hash: bytes, *, now: datetime) -> Session | None:
         """The session, or None when there is none that lasts beyond `now`."""

@@ -23,6 +23,26 @@ class WrongCredentialsError(Exception):
     """No user has this name and password."""
 
 
+class WrongPasswordError(Exception):
+    """Who is logged in has not given their password."""
+
+
+class TooManyAttemptsError(Exception):
+    """Passwords were tried too often; again after `retry_after_seconds`."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(retry_after_seconds)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UsernameTakenError(Exception):
+    """Another user has this name."""
+
+
+class FlagNotFoundError(Exception):
+    """No deployment has declared a flag of this name."""
+
+
 class NotLoggedInError(Exception):
     """The token is not that of a session, or the session has ended."""
 

@@ -12,6 +12,7 @@ from storefront.policies import SESSION, session_key
 from storefront.repositories.sessions import SessionRepository
 from storefront.services.errors import NotLoggedInError, WrongCredentialsError
 from storefront.services.invalidation import Invalidator
+from storefront.services.login_limit import LoginLimit
 
 LIFETIME = timedelta(hours=8)
 
@@ -29,28 +30,36 @@ class SessionService:
         repository: SessionRepository,
         cache: CacheAside,
         invalidator: Invalidator,
+        limit: LoginLimit,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._repository = repository
         self._cache = cache
         self._invalidator = invalidator
+        self._limit = limit
         self._clock = clock
 
-    def log_in(self, username: str, password: str) -> tuple[str, Session]:
-        """A new token and its session. WrongCredentialsError takes as long for a user that does not exist."""
+    def log_in(self, username: str, password: str, *, address: str) -> tuple[str, Session]:
+        """A new token and its session. WrongCredentialsError takes as long for a user that does not exist.
+
+        TooManyAttemptsError for a user or an address that has tried too often.
+        """
+        self._limit.attempt(username, address)
         account = self._repository.find_account(username)
         matches = verify_password(password, account.password_hash if account else UNKNOWN_USER_HASH)
         if account is None or not matches:
             raise WrongCredentialsError
         token, now = secrets.token_urlsafe(32), self._clock().replace(microsecond=0)
-        self._repository.insert(_hash(token), account.id, now + LIFETIME, now=now)
+        if not self._repository.insert(token_hash(token), account, now + LIFETIME, now=now):
+            raise WrongCredentialsError
+        self._limit.succeeded(username, address)
         return token, Session(account.id, username, account.role, now + LIFETIME)
 
     def current(self, token: str) -> Session:
         """The session of this token. NotLoggedInError; DatabaseUnavailableError, OverloadedError."""
-        token_hash, now = _hash(token), self._clock()
-        load = lambda: self._repository.find(token_hash, now=now)  # noqa: E731
-        session = self._cache.get_or_load(session_key(token_hash), load, policy=SESSION).value
+        hashed, now = token_hash(token), self._clock()
+        load = lambda: self._repository.find(hashed, now=now)  # noqa: E731
+        session = self._cache.get_or_load(session_key(hashed), load, policy=SESSION).value
         if session is None or session.expires_at <= now:
             raise NotLoggedInError
         return session
@@ -60,14 +69,15 @@ class SessionService:
 
         NotLoggedInError when the session has been ended before: the outcome was told to whoever ended it.
         """
-        token_hash = _hash(token)
-        obsolete = self._repository.delete(token_hash)
+        hashed = token_hash(token)
+        obsolete = self._repository.delete(hashed)
         if obsolete is None:
-            self._cache.invalidate(session_key(token_hash))
+            self._cache.invalidate(session_key(hashed))
             raise NotLoggedInError
         return self._invalidator.deliver(obsolete, replicas=Replicas.ALL)
 
 
-def _hash(token: str) -> bytes:
+def token_hash(token: str) -> bytes:
+    """What is stored of a token."""
     # A fast hash is enough: nobody can guess 256 random bits.
     return hashlib.sha256(token.encode()).digest()

@@ -8,14 +8,14 @@ from storefront.http.problems import NO_SUCH_PRODUCT, problem
 from storefront.http.replies import PRIVATE
 from storefront.http.schemas.sales import PurchaseOutput, Stock
 
-_UNCACHED = {"X-Cache": Served.BYPASS.value, **PRIVATE}
+_BYPASS = {"X-Cache": Served.BYPASS.value}
 
 
 def get_inventory(services: Services, call: Call) -> Reply:
     available = services.inventory.available(call.product_id)
     if available is None:
-        return Reply(HTTPStatus.NOT_FOUND, problem(HTTPStatus.NOT_FOUND, NO_SUCH_PRODUCT), _UNCACHED)
-    return Reply(HTTPStatus.OK, Stock(available), _UNCACHED)
+        return Reply(HTTPStatus.NOT_FOUND, problem(HTTPStatus.NOT_FOUND, NO_SUCH_PRODUCT), _BYPASS)
+    return Reply(HTTPStatus.OK, Stock(available), _BYPASS | PRIVATE)
 
 
 def replace_inventory(services: Services, call: Call) -> Reply:

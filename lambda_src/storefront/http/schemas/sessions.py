@@ -35,10 +35,10 @@ class CurrentSession(msgspec.Struct):
 
 
 class RevocationPending(msgspec.Struct):
-    """The session has ended, but the cache could not be told everywhere yet.
+    """The sessions have ended, but the cache could not be told everywhere yet.
 
-    Whoever reaches the cache may still be let in with the token, for at most `holds_within_seconds` once the cache can
-    be reached again. While it cannot, the token is refused, as the database is asked.
+    Whoever reaches the cache may still be let in with their tokens, for at most `holds_within_seconds` once the cache
+    can be reached again. While it cannot, the tokens are refused, as the database is asked.
     """
 
     holds_within_seconds: int

@@ -1,0 +1,66 @@
+"""The OpenAPI document against the app: thousands of generated requests to every operation, all checks on."""
+
+import os
+from collections.abc import Iterator
+from wsgiref.types import WSGIApplication
+
+import httpx
+import pytest
+
+from storefront import passwords
+from storefront.http.table import OPERATIONS
+from storefront.services import sessions
+from tests.contract.generated import run
+from tests.storefront.conftest import log_in
+from tests.storefront.deployment import OPERATOR
+
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+
+# The most examples of an operation in a phase, and how many cases that makes at least; `make contract-soak` runs more.
+FACTOR = int(os.environ.get("CONTRACT_FACTOR", "1"))
+EXAMPLES_AND_CASES = {"operator": (215, 4000), "customer": (45, 1000)}
+# schemathesis leaves out the operation that it reads the document from.
+LABELS = {f"{row.method} {row.path}" for row in OPERATIONS if row.path != "/openapi.json"}
+CHECKS = {
+    "allow_header_conformance",
+    "content_type_conformance",
+    "ignored_auth",
+    "missing_required_header",
+    "negative_data_rejection",
+    "not_a_server_error",
+    "positive_data_acceptance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "status_code_conformance",
+    "unsupported_method",
+}
+
+
+@pytest.fixture
+def cheap_hashes() -> Iterator[None]:
+    """What a password costs is no matter of the contract, and would be nine tenths of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_LOG2_COST", 1)
+        patch.setattr(sessions, "UNKNOWN_USER_HASH", passwords.hash_password("nobody's"))
+        yield
+
+
+@pytest.mark.parametrize("role", EXAMPLES_AND_CASES)
+def test_app_does_what_the_document_says_and_nothing_else(
+    app: WSGIApplication, url: str, cheap_hashes: None, role: str
+) -> None:
+    user = {"username": f"generated-{role}", "password": "generated cases", "role": role}
+    made = httpx.post(f"{url}/users", json=user, headers={"Authorization": f"Bearer {log_in(app, OPERATOR)}"})
+    assert made.status_code == 201
+    token = log_in(app, user)
+
+    def token_for(label: str) -> str:
+        return log_in(app, user) if label == "DELETE /sessions/current" else token
+
+    examples, cases = EXAMPLES_AND_CASES[role]
+    findings = run(url, token_for=token_for, most_examples=examples * FACTOR)
+    assert findings.problems == []
+    assert findings.cases.total() >= cases
+    assert findings.cases.keys() == LABELS
+    assert findings.phases == {"examples", "coverage", "fuzzing", "stateful"}
+    assert findings.checks >= CHECKS
