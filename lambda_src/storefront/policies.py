@@ -78,7 +78,7 @@ FLAG = Policy(
 """Deleted by: every change of that flag, by an operator or by the deployment of another flags.json.
 Database down: nobody can change a flag, and the last value known is served for an hour longer, marked STALE: features
 that switch themselves off would be a second outage.
-Promise: as for products; two minutes later at the latest, whatever happens.
+Promise: as for products, with a TTL of two minutes.
 """
 
 LEADERBOARD = Policy(

@@ -13,9 +13,9 @@ from local.web import WebServer, reserve
 RawExchange = Callable[[bytes], bytes]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def port(migrated: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Where the app listens."""
+    """Where the app listens, with a relay that must not run beside other tests."""
     directory = tmp_path_factory.mktemp("gunicorn")
     listener = reserve(0)
     server = WebServer(
