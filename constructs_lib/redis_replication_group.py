@@ -39,7 +39,7 @@ class RedisReplicationGroup(RedisMetrics, Resource):
     """One primary and its replicas, without shards. Clients need TLS, and an AUTH token or to be one of its users.
 
     Changing a create-only property replaces the cache (CloudFormation schema): at-rest encryption and its key, the
-    subnet group, the port. So does going from `auth_token` to `users` or back: see docs/decisions/auth-not-rbac.md.
+    subnet group, the port. So does going from `auth_token` to `users` or back: see docs/decisions/token-or-users.md.
     Changing `nodes` and `multi_az` in one update fails: see docs/graduating-to-multi-az.md.
     """
 

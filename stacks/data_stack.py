@@ -23,7 +23,7 @@ ENGINES = {"redis": REDIS_7_1, "valkey": VALKEY_8_2}
 DATABASE_NAME = "storefront"
 REPLACES = (
     "cache.auth=iam: in a stage that was deployed with cache.auth=token this REPLACES the replication group by a new, "
-    "empty one with other endpoints, and so does going back. How to do it: docs/decisions/auth-not-rbac.md"
+    "empty one with other endpoints, and so does going back. How to do it: docs/decisions/token-or-users.md"
 )
 
 
