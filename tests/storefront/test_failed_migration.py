@@ -71,7 +71,6 @@ def test_unusable_secret_is_a_readable_reason_without_the_secret(
         "RDS_MASTER_SECRET_ARN",
         "OPERATOR_SECRET_ARN",
         "ELASTICACHE_ENDPOINT",
-        "ELASTICACHE_AUTH_SECRET_ARN",
     ],
 )
 def test_missing_variable_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
