@@ -89,7 +89,7 @@ bench-web: $(READY) .venv-bench/web-framework ## Falcon beside Flask and Starlet
 	PYTHONPATH=$(PYTHONPATH):$(CURDIR)/.venv-bench/web-framework python -m benchmarks.web_framework
 
 synth diff: $(READY) ## what CDK would deploy: make synth STAGE=prod SETTINGS="-c certificate_arn=..."
-	npx cdk $@ --all -c stage=$(STAGE) $(SETTINGS)
+	npx cdk $@ -c stage=$(STAGE) $(SETTINGS)
 
 deploy: $(READY) ## deploy to the AWS account and region that the stage configures
 	python -m stacks.deployment_target -c stage=$(STAGE) $(SETTINGS)
