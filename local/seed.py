@@ -16,12 +16,10 @@ from local.errors import LocalError
 from local.run_directory import RunDirectory
 from local.tls import ensure_certificates
 from local.up import LOCAL
-from storefront import mysql, postgres
 from storefront.database import Connection, Database, DatabaseUnavailableError
 from storefront.endpoints import Endpoint
-from storefront.mysql import MysqlConnection
+from storefront.engines import driver_of
 from storefront.policies import product_key
-from storefront.postgres import PostgresConnection
 
 _STOCK = 1000
 _BAR = 40
@@ -82,22 +80,13 @@ def _master(directory: Path) -> Callable[[], Connection]:
         raise LocalError("`make up` does not run, or is not ready yet: start it in another terminal")
     found = next(request for request in EngineRequest.find_all(directory / "engines") if request.database)
     os.environ["RDS_CA_FILE"] = str(ensure_certificates(directory / "tls").ca_file)
-    endpoint = Endpoint("localhost", found.port)
-    return lambda: connect_as(found.kind, endpoint, found.database, found.username, found.password)
-
-
-def connect_as(kind: str, endpoint: Endpoint, database: str, user: str, password: str) -> Connection:
-    """A connection of this user to an engine of this kind, whose statements may take a minute."""
-    if kind == "postgres":
-        return PostgresConnection(
-            postgres.open_connection(
-                endpoint, database=database, user=user, password=password, statement_timeout_seconds=_PATIENCE
-            )
-        )
-    return MysqlConnection(
-        mysql.open_connection(
-            endpoint, database=database, user=user, password=password, statement_timeout_seconds=_PATIENCE
-        )
+    connect = driver_of("postgres" if found.kind == "postgres" else "mysql").connect
+    return lambda: connect(
+        Endpoint("localhost", found.port),
+        database=found.database,
+        user=found.username,
+        password=found.password,
+        statement_timeout_seconds=_PATIENCE,
     )
 
 

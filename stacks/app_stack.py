@@ -38,7 +38,7 @@ class AppStack(cdk.Stack):
             scope,
             construct_id,
             env=env,
-            stack_name=f"cache-aside-{config.stage}-app",
+            stack_name=config.stack_name("app"),
             description="cache-aside: load balancer, app, invalidation relay and schema migration",
             termination_protection=config.deletion_protection,
         )
@@ -119,7 +119,7 @@ class AppStack(cdk.Stack):
             database=data.database,
             database_user=DATABASE_USER,
             environment_key=self.environment_key,
-            reserved_concurrency=1 if config.app.reserved_concurrency is not None else None,
+            reserved_concurrency=config.app.helper_concurrency,
             log_settings=log_settings(config, network.log_key),
         )
 
@@ -143,7 +143,7 @@ class AppStack(cdk.Stack):
             self,
             "Firewall",
             load_balancer=entry.load_balancer,
-            name=f"cache-aside-{config.stage}",
+            name=config.name,
             log_settings=log_settings(config, network.log_key),
             rate_limit=config.web.firewall_rate_limit,
             count_only=config.web.firewall_count_only,

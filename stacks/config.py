@@ -149,6 +149,11 @@ class AppConfig(Settings):
         "none: share the account's quota, which new accounts have little of",
     )
 
+    @property
+    def helper_concurrency(self) -> int | None:
+        """What is reserved for each helper function, which runs once at a time; None: nothing is reserved."""
+        return None if self.reserved_concurrency is None else 1
+
 
 class WebConfig(Settings):
     """The load balancer's listener."""
@@ -208,9 +213,13 @@ class StageConfig(Settings):
     web: WebConfig
 
     @property
-    def database_identifier(self) -> str:
-        """The database instance's name, which RDS also derives the names of its log groups from."""
+    def name(self) -> str:
+        """What the physical names of the stage begin with, and all of its database's and its firewall's."""
         return f"cache-aside-{self.stage}"
+
+    def stack_name(self, stack: Literal["network", "data", "app"]) -> str:
+        """The name of one of the stage's stacks."""
+        return f"{self.name}-{stack}"
 
     @property
     def https(self) -> bool:

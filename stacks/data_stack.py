@@ -37,7 +37,7 @@ class DataStack(cdk.Stack):
             scope,
             construct_id,
             env=env,
-            stack_name=f"cache-aside-{config.stage}-data",
+            stack_name=config.stack_name("data"),
             description="cache-aside: ElastiCache replication group and RDS database",
             termination_protection=config.deletion_protection,
         )
@@ -96,7 +96,7 @@ class DataStack(cdk.Stack):
         return CacheUsers(
             self,
             "CacheUsers",
-            name=f"cache-aside-{config.stage}",
+            name=config.name,
             engine=config.cache.engine,
             commands=cache_rights.COMMANDS,
             key_patterns=cache_rights.KEY_PATTERNS,
@@ -123,7 +123,7 @@ class DataStack(cdk.Stack):
             cache=self.cache,
             period=cdk.Duration.days(period_days),
             environment_key=environment_key,
-            reserved_concurrency=1 if config.app.reserved_concurrency is not None else None,
+            reserved_concurrency=config.app.helper_concurrency,
             log_settings=log_settings(config, network.log_key),
         )
 
@@ -136,7 +136,7 @@ class DataStack(cdk.Stack):
             vpc_subnets=network.network.data_subnets,
             security_group=network.security_groups.database,
             engine=DATABASE_ENGINES[settings.engine],
-            instance_identifier=config.database_identifier,
+            instance_identifier=config.name,
             instance_type=settings.instance_type,
             database_name=DATABASE_NAME,
             encryption_key=self.database_key,

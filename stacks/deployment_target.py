@@ -61,7 +61,7 @@ def check_engine(config: StageConfig, session: boto3.Session) -> None:
     """
     rds = session.client("rds")
     try:
-        (database,) = rds.describe_db_instances(DBInstanceIdentifier=config.database_identifier)["DBInstances"]
+        (database,) = rds.describe_db_instances(DBInstanceIdentifier=config.name)["DBInstances"]
     except rds.exceptions.DBInstanceNotFoundFault:
         return
     except (BotoCoreError, ClientError) as error:
@@ -82,7 +82,7 @@ def check_rotation(config: StageConfig, session: boto3.Session) -> None:
     :raises RotationRunsError: if two tokens may be in use, or if that cannot be found out
     """
     try:
-        arn = _auth_token_secret(session, f"cache-aside-{config.stage}-data")
+        arn = _auth_token_secret(session, config.stack_name("data"))
         found = session.client("secretsmanager").describe_secret(SecretId=arn)["VersionIdsToStages"] if arn else {}
     except (BotoCoreError, ClientError) as error:
         raise RotationRunsError(f"cannot find out whether the AUTH token is being rotated: {error}") from error

@@ -25,7 +25,7 @@ class NetworkStack(cdk.Stack):
             scope,
             construct_id,
             env=env,
-            stack_name=f"cache-aside-{config.stage}-network",
+            stack_name=config.stack_name("network"),
             description="cache-aside: VPC, security groups and endpoints",
             termination_protection=config.deletion_protection,
         )

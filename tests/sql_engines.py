@@ -2,5 +2,8 @@
 
 import pytest
 
-NAMES = ("postgres", "mysql")
+from local.engines import MariaDB, Postgres
+
+KINDS: dict[str, type[Postgres | MariaDB]] = {"postgres": Postgres, "mysql": MariaDB}
+NAMES = tuple(KINDS)
 SQL_ENGINES = [pytest.param(name, marks=pytest.mark.runs_on(name)) for name in NAMES]

@@ -1,13 +1,12 @@
 """The object graph of the app, built in one place."""
 
-from collections.abc import Callable
 from wsgiref.types import WSGIApplication
 
 from cache_aside import CacheAside, Observer, Options
 from storefront.cache_login import cache_credentials
 from storefront.credentials import iam_token
 from storefront.database import Connection, Database
-from storefront.engines import Engine
+from storefront.engines import driver_of
 from storefront.http.application import build
 from storefront.http.operations import Services
 from storefront.http.table import OPERATIONS
@@ -69,19 +68,8 @@ def connect_database(settings: Settings) -> Connection:
     password = settings.database_password or iam_token(
         settings.database, user=settings.database_user, region=settings.region
     )
-    connect = _connector(settings.engine)
+    connect = driver_of(settings.engine).connect
     return connect(settings.database, database=settings.database_name, user=settings.database_user, password=password)
-
-
-def _connector(engine: Engine) -> Callable[..., Connection]:
-    # Imported here, so that a cold start pays for one driver only.
-    if engine == "mysql":
-        from storefront import mysql
-
-        return mysql.connect
-    from storefront import postgres
-
-    return postgres.connect
 
 
 def _connect_cache(

@@ -104,10 +104,20 @@ class MysqlConnection:
             raise
 
 
-def connect(endpoint: Endpoint, *, database: str, user: str, password: str) -> MysqlConnection:
-    """A new connection. LoginRefusedError, DatabaseUnavailableError."""
+def connect(
+    endpoint: Endpoint, *, database: str, user: str, password: str, statement_timeout_seconds: int = 2
+) -> MysqlConnection:
+    """See `storefront.engines.Driver`."""
     try:
-        return MysqlConnection(open_connection(endpoint, database=database, user=user, password=password))
+        return MysqlConnection(
+            open_connection(
+                endpoint,
+                database=database,
+                user=user,
+                password=password,
+                statement_timeout_seconds=statement_timeout_seconds,
+            )
+        )
     except pymysql.Error as error:
         refused = error.args[0] in _LOGIN_REFUSED
         raise (LoginRefusedError if refused else DatabaseUnavailableError)(str(error)) from error

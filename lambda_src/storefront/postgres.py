@@ -89,10 +89,20 @@ class PostgresConnection:
             raise DatabaseUnavailableError(str(error)) from error
 
 
-def connect(endpoint: Endpoint, *, database: str, user: str, password: str) -> PostgresConnection:
-    """A new connection. LoginRefusedError, DatabaseUnavailableError."""
+def connect(
+    endpoint: Endpoint, *, database: str, user: str, password: str, statement_timeout_seconds: int = 2
+) -> PostgresConnection:
+    """See `storefront.engines.Driver`."""
     try:
-        return PostgresConnection(open_connection(endpoint, database=database, user=user, password=password))
+        return PostgresConnection(
+            open_connection(
+                endpoint,
+                database=database,
+                user=user,
+                password=password,
+                statement_timeout_seconds=statement_timeout_seconds,
+            )
+        )
     except psycopg.OperationalError as error:
         # libpq gives no SQLSTATE here.
         refused = "authentication failed" in str(error)

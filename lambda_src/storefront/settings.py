@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from storefront.cache_login import CacheLogin, CacheUser, cache_login
-from storefront.endpoints import Endpoint, parse_endpoint
+from storefront.endpoints import Endpoint, endpoint_of
 from storefront.engines import DEFAULT_PORTS, Engine, engine_of
 from storefront.services.login_limit import LoginLimits
 
@@ -79,7 +79,5 @@ def _seconds(environment: Mapping[str, str], name: str, default: int) -> int:
 
 
 def _endpoint(environment: Mapping[str, str], name: str, default_port: int) -> Endpoint:
-    try:
-        return parse_endpoint(_text(environment, name), default_port=default_port)
-    except ValueError as error:
-        raise SettingsError(f"{name}: {error}") from None
+    _text(environment, name)
+    return _read(lambda given: endpoint_of(given, name, default_port=default_port), environment)

@@ -8,52 +8,27 @@ from pathlib import Path
 import pymysql
 from pymysql.converters import escape_string
 
-from local.engines.base import Engine
-from local.engines.unprivileged import EngineError, check_access, hand_over, unprivileged_user
+from local.engines.sql import SqlServer
+from local.engines.unprivileged import EngineError, check_access
 from local.processes import spawn
-from local.tls import Certificates
 
 # Debian keeps servers where the PATH of an ordinary user does not look.
 _SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 
 
-class MariaDB(Engine):
-    """One MariaDB server with `database` in it, TLS of its own, and data that persist in `directory`.
+class MariaDB(SqlServer):
+    """One MariaDB server with TLS of its own.
 
-    The program comes from the operating system: EngineError says how when it is missing. Run by root it runs as
-    `nobody`, who then owns `directory` and must be able to enter every directory above it.
+    The program comes from the operating system: EngineError says how when it is missing.
     """
 
     name = "mariadb"
+    default_master = "root"
     not_ready = pymysql.Error
 
-    def __init__(
-        self,
-        directory: Path,
-        *,
-        master_username: str = "root",
-        master_password: str,
-        database: str,
-        certificates: Certificates,
-        port: int | None = None,
-    ) -> None:
-        super().__init__(directory, certificates=certificates, port=port)
-        self.master_username = master_username
-        self.master_password = master_password
-        self.database = database
-
-    @property
-    def _data(self) -> Path:
-        return self.directory / "data"
-
     def _spawn(self) -> subprocess.Popen[bytes]:
-        user, program = unprivileged_user(), mariadb_program("mariadbd")
-        check_access(self.directory, program)
-        self._write_secrets()
-        if user:
-            hand_over(self.directory, user)
-        if not self._data.exists():
-            self._initialize(user)
+        program = mariadb_program("mariadbd")
+        user = self._prepare(program)
         settings = {
             "datadir": self._data,
             "init-file": self.directory / "init.sql",
@@ -93,16 +68,13 @@ class MariaDB(Engine):
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(content)
 
-    def _initialize(self, user: str | None) -> None:
-        unfinished = self.directory / "data.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        command: list[str | Path] = [mariadb_program("mariadb-install-db"), "--no-defaults", f"--datadir={unfinished}"]
+    def _initialize(self, data: Path, user: str | None) -> None:
+        command: list[str | Path] = [mariadb_program("mariadb-install-db"), "--no-defaults", f"--datadir={data}"]
         # Nobody but `user`, on this machine's socket, is root; without this root would have no password.
         command += ["--auth-root-authentication-method=socket", "--skip-test-db", "--skip-name-resolve"]
         command += [f"--auth-root-socket-user={user}"] if user else []
         if spawn(command, log_file=self.log_file, user=user, cwd=self.directory).wait() != 0:
             raise EngineError(f"mariadb-install-db failed: {self._last_words()}")
-        unfinished.rename(self._data)
 
     def ping(self) -> None:
         """Logs in as the master user through verified TLS."""

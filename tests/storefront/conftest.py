@@ -17,14 +17,14 @@ import httpx
 import pytest
 import redis
 
-from local.engines import MariaDB, Postgres, Valkey
+from local.engines import Postgres, Valkey
 from local.tls import Certificates, ensure_certificates
 from storefront.bootstrap import build_app, build_relay, connect_database
 from storefront.passwords import hash_password
 from storefront.relay import InvalidationRelay
 from storefront.services.login_limit import LoginLimits
 from storefront.settings import Settings
-from tests.sql_engines import SQL_ENGINES
+from tests.sql_engines import KINDS, SQL_ENGINES
 from tests.storefront.counting import RecordingConnection
 from tests.storefront.deployment import (
     AUTH_SECRET,
@@ -69,7 +69,7 @@ def valkey(directory: Path, certificates: Certificates) -> Iterator[Valkey]:
 @pytest.fixture(scope="session", params=SQL_ENGINES)
 def engine(request: pytest.FixtureRequest, directory: Path, certificates: Certificates) -> Iterator[SqlEngine]:
     """The database, once of each kind: see tests/conftest.py."""
-    kind = Postgres if request.param == "postgres" else MariaDB
+    kind = KINDS[request.param]
     engine = kind(
         directory / request.param,
         master_username=MASTER,

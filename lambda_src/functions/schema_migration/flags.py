@@ -6,28 +6,20 @@ still ask for it.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import sqlalchemy as sa
 from msgspec import Meta
 
 from cache_aside import OutboxRow
 from functions.schema_migration.settings import MigrationError
+from storefront.database import Connection
 from storefront.policies import flag_key
+from storefront.repositories.outbox import record
 
 FILE = Path(__file__).with_name("flags.json")
-
-_FLAGS = sa.table("flags", *map(sa.column, ("name", "enabled", "rollout_percent", "deployed")))
-_OUTBOX = sa.Table(
-    "cache_invalidations",
-    sa.MetaData(),
-    sa.Column("id", sa.BigInteger, primary_key=True),
-    sa.Column("key", sa.Text),
-    sa.Column("delivered_at", sa.DateTime(timezone=True)),
-)
 
 
 class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,37 +45,32 @@ def read_declarations(file: Path) -> dict[str, Declaration]:
     }
 
 
-def apply(connection: sa.Connection, declarations: Mapping[str, Declaration]) -> list[OutboxRow]:
+def apply(connection: Connection, declarations: Mapping[str, Declaration]) -> list[OutboxRow]:
     """Sets the flags whose declaration is new; returns what that made obsolete, recorded in the same transaction."""
     changed = [name for name, said in sorted(declarations.items()) if _set(connection, name, said)]
-    return [_record(connection, flag_key(name)) for name in changed]
+    return [record(connection, flag_key(name)) for name in changed]
 
 
-def mark_delivered(connection: sa.Connection, rows: Iterable[OutboxRow]) -> None:
-    """Notes that the keys of these rows were deleted, unless that is known already."""
-    given = _OUTBOX.c.id.in_([row.id for row in rows])
-    undelivered = sa.update(_OUTBOX).where(given, _OUTBOX.c.delivered_at.is_(None))
-    connection.execute(undelivered.values(delivered_at=sa.func.current_timestamp()))
-
-
-def _set(connection: sa.Connection, name: str, said: Declaration) -> bool:
+def _set(connection: Connection, name: str, said: Declaration) -> bool:
     """Whether a reader would notice."""
-    values = {**msgspec.structs.asdict(said), "deployed": json.dumps(msgspec.structs.asdict(said))}
-    this = _FLAGS.c.name == name
-    found = connection.execute(sa.select(_FLAGS).where(this).with_for_update()).mappings().one_or_none()
-    if found is None:
-        connection.execute(sa.insert(_FLAGS).values(name=name, **values))
+    declared = msgspec.structs.asdict(said)
+    values = {"name": name, **declared, "deployed": json.dumps(declared)}
+    select = "SELECT enabled, rollout_percent, deployed FROM flags WHERE name = %(name)s FOR UPDATE"
+    found = connection.rows(select, values)
+    if not found:
+        insert = """
+            INSERT INTO flags (name, enabled, rollout_percent, deployed)
+            VALUES (%(name)s, %(enabled)s, %(rollout_percent)s, %(deployed)s)"""
+        connection.change(insert, values)
         return True
-    if found["deployed"] == values["deployed"]:
+    ((enabled, rollout_percent, deployed),) = found
+    if deployed == values["deployed"]:
         return False
-    connection.execute(sa.update(_FLAGS).where(this).values(**values))
-    return said != Declaration(bool(found["enabled"]), found["rollout_percent"])
-
-
-def _record(connection: sa.Connection, key: str) -> OutboxRow:
-    inserted = connection.execute(sa.insert(_OUTBOX).values(key=key))
-    primary_key: Any = inserted.inserted_primary_key
-    return OutboxRow(primary_key.id, key)
+    update = """
+        UPDATE flags SET enabled = %(enabled)s, rollout_percent = %(rollout_percent)s, deployed = %(deployed)s
+        WHERE name = %(name)s"""
+    connection.change(update, values)
+    return said != Declaration(enabled, rollout_percent)
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from cache_aside import OutboxRow
 from functions.schema_migration import flags
 from functions.schema_migration.access import ensure_operator
 from functions.schema_migration.delivery import delete_from_cache
-from functions.schema_migration.engine import engine_of
+from functions.schema_migration.engine import Engine, engine_of
 from functions.schema_migration.revisions import upgrade
 from functions.schema_migration.sample_data import load_sample_data, load_sample_sales
 from functions.schema_migration.settings import Login, MigrationError, Settings
-from storefront.database import DatabaseUnavailableError
+from storefront.database import Database, DatabaseUnavailableError
+from storefront.repositories.outbox import OutboxRepository
 
 
 def migrate(settings: Settings, *, master: Login, operator: Login, sample_data: bool) -> str:
@@ -38,21 +39,22 @@ def migrate(settings: Settings, *, master: Login, operator: Login, sample_data: 
                     load_sample_data(connection)
                 load_sample_sales(engine.portable(connection))
             # Last, because whoever changes a flag meanwhile waits for the commit.
-            obsolete = flags.apply(connection, declarations)
+            obsolete = flags.apply(engine.portable(connection), declarations)
     except Exception as error:
         reason = engine.reason(_of_the_driver(error))
         if reason is None:
             raise
         raise MigrationError(f"schema migration: {reason}") from None
     if obsolete and delete_from_cache(settings, obsolete):
-        _mark_delivered(pool, obsolete)
+        _mark_delivered(engine, pool, obsolete)
     return revision
 
 
-def _mark_delivered(pool: sa.Engine, rows: Sequence[OutboxRow]) -> None:
+def _mark_delivered(engine: Engine, pool: sa.Engine, rows: Sequence[OutboxRow]) -> None:
     # What is not marked the relay deletes once more, and marks.
-    with suppress(DBAPIError), pool.begin() as connection:
-        flags.mark_delivered(connection, rows)
+    with suppress(DBAPIError, DatabaseUnavailableError), pool.begin() as connection:
+        outbox = OutboxRepository(Database(lambda: engine.portable(connection)))
+        outbox.mark_delivered([row.id for row in rows])
 
 
 def _of_the_driver(error: Exception) -> BaseException | None:

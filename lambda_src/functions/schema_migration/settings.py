@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from storefront.cache_login import CacheLogin, cache_login
-from storefront.endpoints import Endpoint, parse_endpoint
+from storefront.endpoints import Endpoint, endpoint_of
 from storefront.engines import DEFAULT_PORTS, Engine, engine_of
 
 TIMEOUT_SECONDS = 120
@@ -48,12 +48,12 @@ class Settings:
             engine = engine_of(environment)
             return cls(
                 engine=engine,
-                endpoint=_endpoint(environment, "RDS_ENDPOINT", DEFAULT_PORTS[engine]),
+                endpoint=endpoint_of(environment, "RDS_ENDPOINT", default_port=DEFAULT_PORTS[engine]),
                 database=environment["RDS_DB_NAME"],
                 app_role=environment["RDS_USER"],
                 master_secret_arn=environment["RDS_MASTER_SECRET_ARN"],
                 operator_secret_arn=environment["OPERATOR_SECRET_ARN"],
-                cache=_endpoint(environment, "ELASTICACHE_ENDPOINT", 6379),
+                cache=endpoint_of(environment, "ELASTICACHE_ENDPOINT", default_port=6379),
                 cache_login=cache_login(environment),
                 region=environment.get("AWS_REGION", ""),
                 app_password=environment.get("RDS_PASSWORD"),
@@ -62,10 +62,3 @@ class Settings:
             raise MigrationError(f"the environment variable {missing.args[0]} is not set") from None
         except ValueError as error:
             raise MigrationError(str(error)) from None
-
-
-def _endpoint(environment: Mapping[str, str], name: str, default_port: int) -> Endpoint:
-    try:
-        return parse_endpoint(environment[name], default_port=default_port)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None

@@ -5,18 +5,18 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 # What OWASP's REST Security Cheat Sheet asks of an API: nothing is sniffed, framed, run or told to another site.
-_SECURITY = {
+_USUAL = {
+    # Only this project's cache knows when a value is obsolete: every other one has to ask before it answers.
+    "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
 # Two years, what browsers' preload lists ask for at least being one. Browsers ignore it without TLS (RFC 6797, 8.1).
-_HSTS = ("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
-# Only this project's cache knows when a value is obsolete: every other one has to ask before it answers.
-_CACHING = ("Cache-Control", "no-cache")
-EVERY_ANSWER = {name.lower(): value for name, value in [*_SECURITY.items(), _HSTS, _CACHING]}
-"""What every answer carries, the second last over HTTPS only, unless it says otherwise itself."""
+_OVER_TLS = _USUAL | {"Strict-Transport-Security": "max-age=63072000; includeSubDomains"}
+EVERY_ANSWER = {name.lower(): value for name, value in _OVER_TLS.items()}
+"""What every answer carries, the last over HTTPS only, unless it says otherwise itself."""
 _IRREGULAR = {"etag": "ETag", "www-authenticate": "WWW-Authenticate"}
 
 
@@ -29,9 +29,7 @@ def with_usual_headers(app: WSGIApplication) -> WSGIApplication:
     def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             own = {_IRREGULAR.get(name, name.title()): value for name, value in headers}
-            usual = dict([_CACHING, *_SECURITY.items()])
-            if environ["wsgi.url_scheme"] == "https":
-                usual |= dict([_HSTS])
+            usual = _OVER_TLS if environ["wsgi.url_scheme"] == "https" else _USUAL
             return start_response(status, list((usual | own).items()), *rest)
 
         return app(environ, start)
