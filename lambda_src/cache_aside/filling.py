@@ -122,12 +122,14 @@ class Fill(Generic[T]):
                 self.flight.error = error
             self.stand_in(error)
             return
+        if self.flight is not None:
+            self.flight.vouch(values.get(self.flight.key))
         replies = yield from self._trip(ops)
         for key, accepted in zip(held, replies or [0] * len(ops), strict=True):
             if not accepted:
                 self._note(Event.FILL_REFUSED)
             elif self.flight is not None:
-                self.flight.accept(values.get(key))
+                self.flight.vouch(values.get(key))
             self._settle(key, values.get(key), Served.MISS)
 
     def _fill(self, key: str, mine: Bid[T], value: T | None, load_seconds: float) -> Op:
@@ -142,6 +144,7 @@ class Fill(Generic[T]):
         return fill(key, mine, envelope, lifetime + self._policy.stale_seconds(value))
 
     def _load(self, keys: tuple[str, ...], *, limited: bool = False) -> Steps[Any]:
+        self._next_turn()
         started = self._here.monotonic()
         event = Event.LOAD_ERROR
         try:
@@ -153,19 +156,22 @@ class Fill(Generic[T]):
 
     def _trip(self, ops: Sequence[Op]) -> Steps[list[Any] | None]:
         """The replies; None when the cache does not answer."""
-        if self.flight is not None:
-            self.flight.turn += 1
+        self._next_turn()
         try:
             replies: list[Any] = yield RoundTrip(ops, self._policy.fail_closed)
         except CacheUnavailableError:
             return None
         return replies
 
+    def _next_turn(self) -> None:
+        if self.flight is not None:
+            self.flight.turn += 1
+
     def _found(self, key: str, raw: bytes | None) -> None:
         entry = self._policy.codec.read(raw, self._here.clock(), self._here.draw)
         if entry.state is State.FRESH:
             if self.flight is not None:
-                self.flight.accept(entry.value)
+                self.flight.vouch(entry.value)
             self._settle(key, entry.value, Served.HIT)
         else:
             self._waiting[key] = entry

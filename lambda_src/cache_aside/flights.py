@@ -18,28 +18,27 @@ class Latch(Protocol):
 class Flight:
     """One load in progress, here or in another process, and what those who joined may do with its outcome."""
 
-    __slots__ = ("accepted_before", "done", "error", "key", "turn", "value")
+    __slots__ = ("done", "error", "key", "turn", "value", "vouched_before")
 
     def __init__(self, key: str, done: Latch) -> None:
         self.key = key
         self.done = done
         self.turn = 0
-        """Advanced before each request, as its reply may hold or accept the value; who joins notes the turn."""
-        self.accepted_before = 0
+        """Advanced before each request and before the load; who joins notes the turn."""
+        self.vouched_before = 0
         self.value: Any = None
         self.error: Exception | None = None
 
-    def accept(self, value: object) -> None:
-        """The cache held or accepted this value in the present turn: good for whoever joined before.
+    def vouch(self, value: object) -> None:
+        """In the present turn the database was read, or the cache held or accepted this: good for who joined before.
 
-        Who joined in this turn may have begun after a write whose deletion followed the request on the server, while
-        its reply was still on the way.
+        Who joined in this turn may have begun after a write that was acknowledged while the reply was on its way.
         """
-        self.value, self.accepted_before = value, self.turn
+        self.value, self.vouched_before = value, self.turn
 
     def good_for(self, joined: int) -> bool:
         """Whether a reader that joined in that turn may use the value."""
-        return joined < self.accepted_before
+        return joined < self.vouched_before
 
 
 class Flights:

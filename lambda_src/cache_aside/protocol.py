@@ -5,10 +5,12 @@ Why it holds:
 - A load begins after its lease is in the cache. The fill replaces exactly that lease, so it is accepted only if no DEL
   came between, and then every write whose DEL comes later removes it.
 - A refresh starts from the exact bytes of an envelope, unique by its nonce; the same argument holds.
-- A hit is what the cache holds now. A reader that joined another one uses its value only if it joined before the fill
-  was sent that the cache accepted, or before the GET was sent that found the value: so the cache vouched for the value
-  after that reader began.
+- A hit is what the cache holds now. A reader that joined another one uses its value only if it joined before the load
+  began, or before the fill was sent that the cache accepted, or before the GET was sent that found the value: so the
+  database or the cache vouched for the value after that reader began.
 - Whoever loads, to fill or not, began its read before its load.
+A key that is written without a pause makes nobody wait for long: whose load was overtaken has its own value, those who
+wake look again and then join before the next load begins, as a rule, and so share it, overtaken or not.
 """
 
 from collections.abc import Sequence
@@ -23,7 +25,6 @@ from cache_aside.results import Result, Served
 from cache_aside.surroundings import Surroundings
 
 T = TypeVar("T")
-_MOST_FLIGHTS_JOINED = 3
 
 
 class ReadThrough:
@@ -73,7 +74,7 @@ class ReadThrough:
 
     def _miss(self, key: str, entry: Entry[T], policy: Policy[T]) -> Steps[Result[T]]:
         fill = Fill(self._here, policy, {key: entry})
-        for _ in range(_MOST_FLIGHTS_JOINED):
+        while True:
             flight, leads = self._here.flights.enter(key)
             if leads:
                 fill.flight = flight

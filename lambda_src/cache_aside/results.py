@@ -12,7 +12,7 @@ class Served(StrEnum):
     """How a read was answered; the value of an `X-Cache` header."""
 
     HIT = "HIT"
-    """From the cache, or from another reader's load whose fill the cache accepted."""
+    """From the cache, or from the load of another reader that this one joined in time."""
     MISS = "MISS"
     """This call loaded the value."""
     STALE = "STALE"

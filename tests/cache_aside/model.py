@@ -87,11 +87,17 @@ class Reader:
         self._reply: list[Any] = []
         self._begun = self.done = False
         self._owed = 0
+        self.result: Result[int] | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has joined a load that goes on."""
+        return isinstance(self._command, Join) and not self._command.latch.is_set()
 
     @property
     def ready(self) -> bool:
-        """Whether it can take a step: not while it has joined a load that goes on."""
-        return not self.done and not (isinstance(self._command, Join) and not self._command.latch.is_set())
+        """Whether it can take a step."""
+        return not self.done and not self.waits
 
     def step(self) -> None:
         """Begin, or have the pending command executed, or take delivery of its reply."""
@@ -109,6 +115,7 @@ class Reader:
         except StopIteration as finished:
             self.done = True
             result: Result[int] = finished.value
+            self.result = result
             assert result.value is not None
             assert result.value >= self._owed, f"read {result}, but {self._owed} was acknowledged before it began"
 

@@ -172,19 +172,22 @@ def test_concurrent_readers_share_one_load(bench: Bench) -> None:
     assert sorted(result.served for result in results) == [Served.HIT] * (READERS - 1) + [Served.MISS]
 
 
-def test_readers_who_joined_a_load_that_was_overtaken_do_not_use_its_value(bench: Bench) -> None:
-    products = [CHAIR]
+def test_readers_who_joined_a_load_half_way_do_not_use_its_value_when_it_was_overtaken(bench: Bench) -> None:
+    begun, joined = threading.Event(), threading.Event()
 
-    def slow() -> Product:
-        product = products[-1]
-        time.sleep(0.2)
-        if product is CHAIR:
-            products.append(STOOL)
-            bench.command("DEL", KEY)
-        return product
+    def overtaken() -> Product:
+        begun.set()
+        joined.wait()
+        bench.command("DEL", KEY)
+        return CHAIR
 
-    results = together(lambda: bench.cache.get_or_load(KEY, slow, policy=PRODUCT))
-    assert [result.value for result in results].count(CHAIR) == 1
+    with ThreadPoolExecutor(1) as leader:
+        first = leader.submit(bench.cache.get_or_load, KEY, overtaken, policy=PRODUCT)
+        begun.wait()
+        threading.Timer(0.2, joined.set).start()
+        others = together(lambda: bench.cache.get_or_load(KEY, stool, policy=PRODUCT))
+        assert first.result() == Result(CHAIR, Served.MISS)
+    assert {result.value for result in others} == {STOOL}
 
 
 def test_readers_who_joined_a_load_that_failed_get_its_error(bench: Bench) -> None:

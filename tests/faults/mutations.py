@@ -5,7 +5,7 @@ from typing import Any
 from unittest import mock
 
 from cache_aside import filling, flights, relay, writes
-from cache_aside.commands import Op
+from cache_aside.commands import Op, Steps
 from cache_aside.results import Result, Served
 
 
@@ -15,13 +15,22 @@ def _fill_without_lease_check(key: str, mine: Any, content: bytes | None, kept_s
 
 def _accept_always(self: Any, key: str, value: Any, served: Served) -> None:
     if served is Served.MISS and self.flight is not None:
-        self.flight.accept(value)
+        self.flight.vouch(value)
     self._waiting.pop(key, None)
     self.results[key] = Result(value, served)
 
 
 def _good_for_everybody(self: Any, joined: int) -> bool:
-    return bool(joined <= self.accepted_before)
+    return bool(joined <= self.vouched_before)
+
+
+_load = filling.Fill._load
+
+
+def _load_and_turn(self: Any, keys: tuple[str, ...], *, limited: bool = False) -> Steps[Any]:
+    values = yield from _load(self, keys, limited=limited)
+    self._next_turn()
+    return values
 
 
 def no_lease_check() -> None:
@@ -32,6 +41,11 @@ def no_lease_check() -> None:
 def joiners_accept_unaccepted_fills() -> None:
     """Readers who joined a load use its value even if the cache refused it."""
     mock.patch.object(filling.Fill, "_settle", _accept_always).start()
+
+
+def joiners_accept_loads_that_had_begun() -> None:
+    """Readers use a value whose load began before they did, even if the cache refused it."""
+    mock.patch.object(filling.Fill, "_load", _load_and_turn).start()
 
 
 def joiners_accept_what_was_on_its_way() -> None:
@@ -61,6 +75,7 @@ MUTATIONS: dict[str, tuple[str, Callable[[], None]]] = {
     "no_lease_check": ("calm", no_lease_check),
     "delete_before_commit": ("calm", delete_before_commit),
     "joiners_accept_unaccepted_fills": ("interleavings", joiners_accept_unaccepted_fills),
+    "joiners_accept_loads_that_had_begun": ("interleavings", joiners_accept_loads_that_had_begun),
     "leases_are_alike": ("calm", leases_are_alike),
     "joiners_accept_what_was_on_its_way": ("interleavings", joiners_accept_what_was_on_its_way),
     "no_outbox": ("cuts", no_outbox),
