@@ -44,7 +44,7 @@ def main() -> int:
         found = evidence(name)
         survivors += not found
         verdict = "caught by " + MUTATIONS[name][0] if found else "SURVIVED"
-        sys.stdout.write(f"{name:32} {verdict:24} {found}\n")
+        sys.stdout.write(f"{name:36} {verdict:24} {found}\n")
         sys.stdout.flush()
     return survivors
 
