@@ -60,6 +60,10 @@ def _balancer(mistake: str, rule: str, attribute: str, value: str) -> Mutant:
     return Mutant(mistake, rule, BALANCER, lambda balancer: balancer.set_attribute(attribute, value))
 
 
+def _without(construct: str, mistake: str, rule: str) -> Mutant:
+    return Mutant(mistake, rule, construct, lambda group: group.node.scope.node.try_remove_child(group.node.id))
+
+
 def _ingress(port: int, **peer: str) -> list[dict[str, Any]]:
     return [{"ipProtocol": "tcp", "fromPort": port, "toPort": port, "description": "a mistake", **peer}]
 
@@ -219,6 +223,34 @@ MUTANTS = (
         "FUNCTION_INVOKED_BY_ANYONE",
         "App/Service/Function/Resource/LoadBalancer",
         source_arn=None,
+    ),
+    _without("Data/CacheAlarms", "the cache has no alarms", "CACHE_WITHOUT_ALARMS"),
+    _without("Data/DatabaseAlarms", "the database has no alarms", "DATABASE_WITHOUT_ALARMS"),
+    _without("App/ServiceAlarms", "the app has no alarms", "LOAD_BALANCER_WITHOUT_ALARMS"),
+    _mutant(
+        "an alarm watches the group, which has no metrics",
+        "ALARM_OF_NO_CACHE_NODE",
+        "Data/CacheAlarms/Node1/Memory/Resource",
+        dimensions=[{"name": "ReplicationGroupId", "value": "cache"}],
+    ),
+    _mutant(
+        "an alarm does not say what silence means",
+        "ALARM_WITHOUT_A_WORD_ON_SILENCE",
+        "App/ServiceAlarms/RelayStopped/Resource",
+        treat_missing_data=None,
+    ),
+    _mutant(
+        "an alarm tells nobody",
+        "NIST.800.53.R5-CloudWatchAlarmAction",
+        "Data/DatabaseAlarms/Cpu/Resource",
+        alarm_actions=[],
+        ok_actions=[],
+    ),
+    _mutant(
+        "the topic of alarms is not encrypted",
+        "NIST.800.53.R5-SNSEncryptedKMS",
+        "Network/AlarmTopic/Resource/Resource",
+        kms_master_key_id=None,
     ),
     _mutant(
         "the backup plan leaves the database out",

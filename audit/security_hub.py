@@ -19,7 +19,9 @@ Check = Callable[[Resource], bool]
 class Control:
     """One control: what it asks for, of which resources, and whether one of them has it.
 
-    :param companion: type of another resource of the same stack that must name the first one. Default: none is needed
+    :param companion: type of another resource that must name the first one. Default: none is needed
+    :param companion_passes: what that resource must have, too. Default: nothing
+    :param named: whether it must name the first one, and not only exist. Default: True
     """
 
     id: str
@@ -27,6 +29,8 @@ class Control:
     resource_type: str
     passes: Check = lambda _: True
     companion: str | None = None
+    companion_passes: Check = lambda _: True
+    named: bool = True
 
 
 def _is(name: str, *allowed: object) -> Check:
@@ -47,6 +51,10 @@ def _attribute(key: str, *allowed: str) -> Check:
         return found.get(key) in allowed
 
     return check
+
+
+def _tells(source_type: str, *categories: str) -> Check:
+    return lambda p: p.get("SourceType") == source_type and set(categories) <= set(p.get("EventCategories", []))
 
 
 def _open_ports(properties: Resource) -> set[int]:
@@ -126,9 +134,28 @@ CONTROLS = (
     Control("RDS.11", "automatic backups for a week", _DATABASE, _at_least("BackupRetentionPeriod", 7)),
     Control("RDS.13", "automatic minor version upgrades", _DATABASE, _is("AutoMinorVersionUpgrade", True)),
     Control("RDS.17", "tags copied to snapshots", _DATABASE, _is("CopyTagsToSnapshot", True)),
-    Control("RDS.20", "someone is told of the instance's events", _DATABASE, companion=_EVENTS),
-    Control("RDS.21", "someone is told of the parameters' events", "AWS::RDS::DBParameterGroup", companion=_EVENTS),
-    Control("RDS.22", "someone is told of the groups' events", _DATABASE, companion=_EVENTS),
+    Control(
+        "RDS.20",
+        "someone is told of the instance's events",
+        _DATABASE,
+        companion=_EVENTS,
+        companion_passes=_tells("db-instance", "maintenance", "configuration change", "failure"),
+    ),
+    Control(
+        "RDS.21",
+        "someone is told of the parameters' events",
+        "AWS::RDS::DBParameterGroup",
+        companion=_EVENTS,
+        companion_passes=_tells("db-parameter-group", "configuration change"),
+    ),
+    Control(
+        "RDS.22",
+        "someone is told of the groups' events",
+        _DATABASE,
+        companion=_EVENTS,
+        companion_passes=_tells("db-security-group", "configuration change", "failure"),
+        named=False,
+    ),
     Control("RDS.23", "not the engine's default port", _DATABASE, lambda p: str(p.get("Port", "5432")) not in _PORTS),
     Control("RDS.25", "a user name of its own", _DATABASE, lambda p: p["MasterUsername"] not in {"postgres", "admin"}),
     Control(
@@ -206,6 +233,9 @@ CONTROLS = (
     Control("S3.9", "access logs", _BUCKET, _has("LoggingConfiguration")),
     Control("S3.12", "no access control lists", _BUCKET, lambda p: "AccessControl" not in p),
     Control("S3.13", "a life cycle", _BUCKET, _has("LifecycleConfiguration")),
+    Control(
+        "SNS.4", "no topic for everyone", "AWS::SNS::TopicPolicy", _no_statement(lambda s: "*" in str(s["Principal"]))
+    ),
     Control("WAF.10", "rules in the web ACL", "AWS::WAFv2::WebACL", _has("Rules")),
     Control("WAF.11", "decisions are logged", "AWS::WAFv2::WebACL", companion="AWS::WAFv2::LoggingConfiguration"),
     Control(
@@ -221,7 +251,6 @@ NOT_APPLICABLE: Mapping[str, str] = {
     "RDS.43": "no RDS proxy",
     "EC2.8, EC2.9, EC2.25, EC2.170, EC2.181": "no EC2 instance and no launch template",
     "ECS.1 to ECS.16": "no ECS service",
-    "SNS.4": "no topic",
     "SecretsManager.2": "a running account shows it",
     "SecretsManager.3": "a running account shows it",
     "SecretsManager.4": "a running account shows it",
@@ -237,12 +266,16 @@ def findings(templates: Mapping[str, Template]) -> Iterator[Finding]:
     for control in CONTROLS:
         for template in templates.values():
             for logical_id, resource in template["Resources"].items():
-                if resource["Type"] == control.resource_type and not _has_it(control, template, logical_id):
+                if resource["Type"] == control.resource_type and not _has_it(control, templates, logical_id, resource):
                     yield Finding(f"SecurityHub-{control.id}", construct_of(template, logical_id))
 
 
-def _has_it(control: Control, template: Template, logical_id: str) -> bool:
-    resources = template["Resources"].values()
-    named = [str(r["Properties"]) for r in resources if r["Type"] == control.companion]
-    accompanied = control.companion is None or any(f"'{logical_id}'" in text for text in named)
-    return accompanied and control.passes(template["Resources"][logical_id].get("Properties", {}))
+def _has_it(control: Control, templates: Mapping[str, Template], logical_id: str, resource: Resource) -> bool:
+    if not control.passes(resource.get("Properties", {})):
+        return False
+    others = [other for template in templates.values() for other in template["Resources"].values()]
+    companions = [other["Properties"] for other in others if other["Type"] == control.companion]
+    fit = [str(properties) for properties in companions if control.companion_passes(properties)]
+    # Another stack names it by an export, which CDK calls Ref or GetAtt and the logical id.
+    naming = (f"'{logical_id}'", f"OutputRef{logical_id}", f"OutputFnGetAtt{logical_id}")
+    return control.companion is None or any(not control.named or any(name in text for name in naming) for text in fit)

@@ -89,14 +89,19 @@ class Database(Construct):
         _check_insights(insights, instance_type, engine)
         self._key = encryption_key
         self.engine = engine
+        self.instance_type = instance_type
+        self.allocated_storage_gib = allocated_storage_gib
+        self.insights = insights
+        parameters = rds.ParameterGroup(
+            self, "ParameterGroup", description="TLS only", engine=engine.version, parameters=engine.parameters
+        )
+        self.parameter_group_name = parameters.bind_to_instance().parameter_group_name
         self.instance = rds.DatabaseInstance(
             self,
             "Resource",
             engine=engine.version,
             auto_minor_version_upgrade=True,
-            parameter_group=rds.ParameterGroup(
-                self, "ParameterGroup", description="TLS only", engine=engine.version, parameters=engine.parameters
-            ),
+            parameter_group=parameters,
             option_group=self._option_group(deletion_protection) if engine.options else None,
             ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1,
             vpc=vpc,

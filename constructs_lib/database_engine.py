@@ -15,6 +15,9 @@ class DatabaseEngine:
     :param version: engine and version that an instance begins with; RDS upgrades minor versions itself
     :param port: where it listens, its default
     :param log_exports: RDS's name of every log that goes to CloudWatch, by the construct id of its group
+    :param bytes_per_connection: RDS sets max_connections to the memory divided by this ("Maximum number of database
+        connections", RDS User Guide)
+    :param connections_cap: and to no more than this
     :param parameters: what makes it refuse plain text, and write those logs
     :param options: settings of every option (plug-in), by the option's name. Default: none
     :param classes_without_insights: instance classes that have no Database Insights ("DB engine, Region, and instance
@@ -25,9 +28,15 @@ class DatabaseEngine:
     version: rds.IInstanceEngine
     port: int
     log_exports: Mapping[str, str]
+    bytes_per_connection: int
+    connections_cap: int
     parameters: Mapping[str, str]
     options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     classes_without_insights: frozenset[str] = frozenset()
+
+    def most_connections(self, memory_gib: float) -> int:
+        """What RDS's default of max_connections comes to with that memory."""
+        return min(self.connections_cap, int(memory_gib * 2**30 / self.bytes_per_connection))
 
 
 # The major version only: RDS upgrades minor ones.
@@ -36,6 +45,8 @@ POSTGRES_18: Final = DatabaseEngine(
     version=rds.DatabaseInstanceEngine.postgres(version=rds.PostgresEngineVersion.VER_18),
     port=5432,
     log_exports={"PostgresqlLogGroup": "postgresql", "UpgradeLogGroup": "upgrade"},
+    bytes_per_connection=9_531_392,
+    connections_cap=5_000,
     parameters={"rds.force_ssl": "1"},
 )
 
@@ -53,6 +64,8 @@ MYSQL_8_4: Final = DatabaseEngine(
         "GeneralLogGroup": "general",
         "SlowQueryLogGroup": "slowquery",
     },
+    bytes_per_connection=12_582_880,
+    connections_cap=100_000,
     parameters={
         "require_secure_transport": "1",
         "log_output": "FILE",

@@ -50,6 +50,10 @@ class RedisMetrics:
         """Keys removed because memory was full; sum."""
         return self.metric("Evictions", node=node, statistic="Sum")
 
+    def metric_cache_hit_rate(self, *, node: int = 1) -> cloudwatch.Metric:
+        """Percent of the reads of keys that found one; average. A node that nobody reads publishes none."""
+        return self.metric("CacheHitRate", node=node)
+
     def metric_replication_lag(self, *, node: int = 2) -> cloudwatch.Metric:
         """Seconds that a replica is behind the primary; maximum."""
         return self.metric("ReplicationLag", node=node, statistic="Maximum")

@@ -1,11 +1,13 @@
 """Writes the generated parts of the README: the settings table from the settings, the picture from the prod templates.
 
-It also writes docs/security-hub.md. `make docs` runs it; a test fails when a page differs from what it would write.
+It also writes docs/security-hub.md and docs/alarms.md. `make docs` runs it; a test fails when a page differs from what
+it would write.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk.assertions import Template
@@ -19,6 +21,7 @@ from stacks.stages import settings
 
 README = Path(__file__).parents[1] / "README.md"
 SECURITY_HUB = Path(__file__).with_name("security-hub.md")
+ALARMS = Path(__file__).with_name("alarms.md")
 
 
 def generated(readme: str, templates: Templates) -> str:
@@ -53,6 +56,39 @@ def security_hub_page() -> str:
     )
 
 
+def alarms_page(templates: Templates) -> str:
+    """Every alarm of the prod stage: one row for all nodes of the cache."""
+    resources = [resource for template in templates.values() for resource in template["Resources"].values()]
+    alarms = [resource for resource in resources if resource["Type"] == "AWS::CloudWatch::Alarm"]
+    return "\n".join([_ALARMS_HEAD, *dict.fromkeys(_alarm_row(**alarm["Properties"]) for alarm in alarms), ""])
+
+
+def _alarm_row(**alarm: Any) -> str:
+    statistic = alarm.get("Statistic") or alarm["ExtendedStatistic"]
+    sign = ">" if alarm["ComparisonOperator"] == "GreaterThanThreshold" else "<"
+    in_gib = alarm["MetricName"] in {"FreeableMemory", "FreeStorageSpace"}
+    threshold = f"{alarm['Threshold'] / 2**30:g} GiB" if in_gib else f"{alarm['Threshold']:,}"
+    limit = f"{statistic} {sign} {threshold}"
+    of = f"{alarm['DatapointsToAlarm']} of {alarm['EvaluationPeriods']} at {alarm['Period'] // 60} min"
+    silence = ", or silence" if alarm["TreatMissingData"] == "breaching" else ""
+    return f"| `{alarm['Namespace']} {alarm['MetricName']}` | {limit}{silence} | {of} | {alarm['AlarmDescription']} |"
+
+
+_ALARMS_HEAD = """# What rings, and what it means
+
+Written by `make docs` from the prod templates. All alarms tell one topic when they begin and when they are over, and
+RDS tells it of failover, maintenance, failures and changes. Nobody hears it before somebody subscribes to the output
+`AlarmTopicArn` of the network stack, which says what to put after `--topic-arn`:
+
+```bash
+aws sns subscribe --protocol email --notification-endpoint you@example.com --topic-arn arn:aws:sns:...
+```
+
+The cache's alarms exist for every node. Limits of memory, connections and load follow the instance class.
+
+| metric | rings when | for | what it means |
+|---|---|---|---|"""
+
 _SECURITY_HUB_HEAD = """# AWS Foundational Security Best Practices
 
 Written by `make docs` from [audit/security_hub.py](../audit/security_hub.py), which a test runs against the prod
@@ -85,6 +121,7 @@ def main() -> None:
     stacks = [stack for stack in app.node.children if isinstance(stack, cdk.Stack)]
     templates = {stack.node.id: Template.from_stack(stack).to_json() for stack in stacks}
     SECURITY_HUB.write_text(security_hub_page())
+    ALARMS.write_text(alarms_page(templates))
     README.write_text(generated(README.read_text(), templates))
 
 

@@ -9,6 +9,7 @@ from constructs_lib.invalidation_relay import InvalidationRelay
 from constructs_lib.lambda_service import LambdaService
 from constructs_lib.python_bundle import fingerprint
 from constructs_lib.schema_migration import SchemaMigration
+from constructs_lib.service_alarms import ServiceAlarms
 from constructs_lib.web_entry import WebEntry
 from constructs_lib.web_firewall import WebFirewall
 from stacks import function_code
@@ -55,6 +56,14 @@ class AppStack(cdk.Stack):
         for function in (service.function, relay.function):
             function.node.add_dependency(migration.resource)
         entry = self._web_entry(config, network, service)
+        ServiceAlarms(
+            self,
+            "ServiceAlarms",
+            topic=network.alarm_topic,
+            load_balancer=entry.load_balancer,
+            service=service.function,
+            relay=relay.function,
+        )
         if config.web.firewall:
             self._firewall(config, network, entry)
         CfnOutput(self, "LoadBalancerUrl", value=entry.url)

@@ -6,12 +6,16 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from constructs_lib.alarms import Alarms
 from constructs_lib.auth_token import AuthToken
-from constructs_lib.auth_token_rotation import AuthTokenRotation
+from constructs_lib.auth_token_rotation import SETTLE_PERIOD, AuthTokenRotation
+from constructs_lib.cache_alarms import CacheAlarms
 from constructs_lib.cache_users import CacheUsers
 from constructs_lib.database import Database
+from constructs_lib.database_alarms import DatabaseAlarms
 from constructs_lib.database_backup import DatabaseBackup
 from constructs_lib.database_engine import DATABASE_ENGINES
+from constructs_lib.database_events import DatabaseEvents
 from constructs_lib.redis_replication_group import REDIS_7_1, VALKEY_8_2, RedisReplicationGroup
 from stacks import cache_rights, function_code
 from stacks.config import StageConfig
@@ -44,8 +48,11 @@ class DataStack(cdk.Stack):
         self.cache = self._cache(config, network)
         if config.cache.rotation_days:
             self._auth_token_rotation(config, config.cache.rotation_days, network)
+        CacheAlarms(self, "CacheAlarms", topic=network.alarm_topic, cache=self.cache)
         self.database_key = self._key("DatabaseKey", "Database, its snapshots and secrets", config)
         self.database = self._database(config, network)
+        DatabaseAlarms(self, "DatabaseAlarms", topic=network.alarm_topic, database=self.database)
+        DatabaseEvents(self, "DatabaseEvents", topic=network.alarm_topic, database=self.database)
         if config.backup.retention_days:
             self._backup(config, config.backup.retention_days)
         CfnOutput(self, "ElastiCacheEndpoint", value=self.cache.primary_endpoint)
@@ -110,7 +117,7 @@ class DataStack(cdk.Stack):
             enable_key_rotation=True,
             removal_policy=cdk.RemovalPolicy.DESTROY,  # it encrypts nothing that outlives the function
         )
-        AuthTokenRotation(
+        rotation = AuthTokenRotation(
             self,
             "AuthTokenRotation",
             code=function_code.of_app(config),
@@ -125,6 +132,13 @@ class DataStack(cdk.Stack):
             environment_key=environment_key,
             reserved_concurrency=config.app.helper_concurrency,
             log_settings=log_settings(config, network.log_key),
+        )
+        Alarms(self, "AuthTokenRotationAlarms", topic=network.alarm_topic).add(
+            "Errors",
+            rotation.function.metric_errors(period=SETTLE_PERIOD),
+            above=0,
+            periods=1,
+            says="The rotation of the AUTH token failed; the token in use goes on working. See docs/rotation.md.",
         )
 
     def _database(self, config: StageConfig, network: NetworkStack) -> Database:

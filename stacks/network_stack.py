@@ -1,9 +1,10 @@
-"""The network: VPC, security groups, endpoints, and the key of all logs."""
+"""The network: VPC, security groups, endpoints; and what all stacks share: the key of logs, the topic of alarms."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
+from constructs_lib.alarm_topic import AlarmTopic
 from constructs_lib.database_engine import DATABASE_ENGINES
 from constructs_lib.log_groups import LogKey
 from constructs_lib.network import Network
@@ -30,6 +31,8 @@ class NetworkStack(cdk.Stack):
             termination_protection=config.deletion_protection,
         )
         self.log_key = LogKey(self, "LogKey", removal_policy=kept_if_protected(config))
+        self.alarm_topic = AlarmTopic(self, "AlarmTopic").topic
+        cdk.CfnOutput(self, "AlarmTopicArn", value=self.alarm_topic.topic_arn)
         self.network = Network(
             self,
             "Network",

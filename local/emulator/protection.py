@@ -1,4 +1,4 @@
-"""Resources that protect in AWS and that the stock emulator lacks: recorded, never enforced."""
+"""Resources that protect or report in AWS and that the stock emulator lacks: recorded, without effect."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from local.emulator.ministack import RESOURCE_HANDLERS, Created, Properties, pro
 
 _TYPES = (
     "AWS::Backup::BackupSelection",
+    "AWS::RDS::EventSubscription",
     "AWS::RDS::OptionGroup",
     "AWS::SecretsManager::RotationSchedule",
     "AWS::WAFv2::LoggingConfiguration",

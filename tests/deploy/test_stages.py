@@ -31,6 +31,7 @@ CONTEXT = {
     "prod": {"stage": "prod", "certificate_arn": CERTIFICATE},
 }
 OUTPUTS = {
+    "AlarmTopicArn",
     "ElastiCacheEndpoint",
     "ElastiCacheReaderEndpoint",
     "RdsEndpoint",

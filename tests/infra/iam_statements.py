@@ -34,7 +34,9 @@ def _readable(statement: Statement) -> Statement:
     lists: dict[str, Any] = {
         key: sorted(map(_text, _listed(statement[key]))) for key in ("Action", "Resource") if key in statement
     }
-    principal = {kind: sorted(map(_text, _listed(names))) for kind, names in statement.get("Principal", {}).items()}
+    given = statement.get("Principal", {})
+    named = {"AWS": given} if isinstance(given, str) else given  # a bare "*" means the same
+    principal = {kind: sorted(map(_text, _listed(names))) for kind, names in named.items()}
     rest = {"Principal": principal} if principal else {}
     condition = {"Condition": _condition(statement["Condition"])} if "Condition" in statement else {}
     return {"Effect": statement["Effect"], **rest, **lists, **condition}

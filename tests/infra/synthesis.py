@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aws_cdk as cdk
+from constructs import IConstruct
 
 import app as cdk_app
 from audit import synthesis as audited
@@ -61,6 +62,11 @@ def synthesize_context(context: Mapping[str, object]) -> Stage:
 def build(context: Mapping[str, object], *, acknowledged: bool = True) -> cdk.App:
     """The app for a context, not yet synthesized."""
     return cdk_app.build({**cdk_app.cdk_context(), "aws:cdk:bundling-stacks": [], **context}, acknowledged=acknowledged)
+
+
+def warnings(construct: IConstruct) -> list[str]:
+    """What the construct warns of, without a synthesis."""
+    return [str(entry.data) for entry in construct.node.metadata if entry.type == "aws:cdk:warning"]
 
 
 def nag_findings(app: cdk.App) -> list[Finding]:

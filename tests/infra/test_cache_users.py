@@ -1,11 +1,9 @@
 """Role-based access to the cache, in place of the AUTH token."""
 
 import json
-from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import assertions
 
 from constructs_lib.auth_token import AuthToken
 from constructs_lib.cache_users import CacheUsers, access_string
@@ -13,7 +11,7 @@ from constructs_lib.errors import PropError
 from stacks.cache_rights import COMMANDS, KEY_PATTERNS
 from tests.infra.iam_statements import statements
 from tests.infra.replacement import replacements
-from tests.infra.synthesis import SETTINGS, Stage, build, synthesize
+from tests.infra.synthesis import SETTINGS, Stage, build, synthesize, warnings
 from tests.infra.test_cache import make_cache
 
 CACHE, USER, GROUP = (f"AWS::ElastiCache::{kind}" for kind in ("ReplicationGroup", "User", "UserGroup"))
@@ -97,18 +95,10 @@ def test_packs_find_nothing_that_is_not_registered(iam: Stage) -> None:
     assert iam.findings() == []
 
 
-def warnings(stage: str, **settings: str) -> list[Any]:
-    app = build({"stage": stage, **SETTINGS[stage], **settings})
-    data = app.node.find_child("Data")
-    assert isinstance(data, cdk.Stack)
-    found = assertions.Annotations.from_stack(data).find_warning("*", assertions.Match.any_value())
-    return [message.entry.data for message in found]
-
-
 def test_switching_says_that_it_replaces_the_cache() -> None:
-    (warning,) = warnings("prod", **{"cache.auth": "iam"})
+    (warning,) = warnings(build({"stage": "prod", **SETTINGS["prod"], "cache.auth": "iam"}).node.find_child("Data"))
     assert WARNING in warning
-    assert warnings("prod") == []
+    assert warnings(build({"stage": "prod", **SETTINGS["prod"]}).node.find_child("Data")) == []
 
 
 def test_switching_does_replace_the_cache_and_leaves_the_rest(prod: Stage, iam: Stage) -> None:

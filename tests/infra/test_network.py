@@ -77,7 +77,7 @@ def test_every_function_logs_to_a_declared_group(stage: Stage) -> None:
 
 def test_every_key_rotates(stage: Stage) -> None:
     keys = stage.resources("AWS::KMS::Key").values()
-    assert [key["Properties"]["EnableKeyRotation"] for key in keys] == [True] * {"dev": 4, "prod": 5}[stage.name]
+    assert [key["Properties"]["EnableKeyRotation"] for key in keys] == [True] * {"dev": 5, "prod": 6}[stage.name]
 
 
 def test_references_between_stacks_are_protected_exports(stage: Stage) -> None:

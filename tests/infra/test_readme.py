@@ -8,7 +8,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.assertions import Template
 
-from docs.generate import README, generated
+from docs.generate import ALARMS, README, alarms_page, generated
 from docs.picture import picture
 from tests.infra.synthesis import Stage
 
@@ -18,6 +18,10 @@ PYTHON_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 def test_generated_parts_are_those_of_the_code(prod: Stage) -> None:
     readme = README.read_text()
     assert readme == generated(readme, prod.templates), "run `make docs`"
+
+
+def test_alarms_page_is_that_of_the_templates(prod: Stage) -> None:
+    assert ALARMS.read_text() == alarms_page(prod.templates), "run `make docs`"
 
 
 def test_picture_has_the_engine_of_the_templates(mysql: Stage) -> None:

@@ -1,0 +1,74 @@
+"""The alarms of a replication group."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from constructs_lib.alarms import Alarms
+from constructs_lib.redis_metrics import RedisMetrics
+
+MOST_CONNECTIONS = 65_000  # of a node: "Quotas for ElastiCache", ElastiCache User Guide
+
+
+class CacheAlarms(Alarms):
+    """For every node, as ElastiCache publishes by node and any replica may become the primary.
+
+    Source of metrics and limits: "Recommended alarms", CloudWatch User Guide, ElastiCache.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, topic: sns.ITopic, cache: RedisMetrics) -> None:
+        """
+        :param cache: the group to watch
+        """
+        super().__init__(scope, construct_id, topic=topic)
+        for node in range(1, cache.nodes + 1):
+            self._watch(Construct(self, f"Node{node}"), cache, node)
+
+    def _watch(self, place: Construct, cache: RedisMetrics, node: int) -> None:
+        self.add(
+            "EngineCpu",
+            cache.metric_engine_cpu_utilization(node=node),
+            above=90,
+            says="The engine's one core is busy: find the costly command in the slow log, or take a larger node.",
+            scope=place,
+        )
+        self.add(
+            "Memory",
+            cache.metric_database_memory_usage_percentage(node=node),
+            above=80,
+            says="Memory is nearly full: evictions come next. Shorten TTLs, or take a larger node.",
+            scope=place,
+        )
+        self.add(
+            "Evictions",
+            cache.metric_evictions(node=node).with_(period=Duration.minutes(5)),
+            above=100,
+            periods=1,
+            says="Keys are removed to make room, and will be loaded again. Shorten TTLs, or take a larger node.",
+            scope=place,
+        )
+        self.add(
+            "Connections",
+            cache.metric_curr_connections(node=node),
+            above=0.8 * MOST_CONNECTIONS,
+            periods=10,
+            says=f"More than four fifths of the {MOST_CONNECTIONS} connections that a node takes are open.",
+            scope=place,
+        )
+        self.add(
+            "HitRate",
+            cache.metric_cache_hit_rate(node=node),
+            below=80,
+            periods=15,
+            says="One read in five goes to the database: keys are too short-lived, deleted too often, or evicted.",
+            scope=place,
+        )
+        if cache.nodes > 1:
+            self.add(
+                "ReplicationLag",
+                cache.metric_replication_lag(node=node),
+                above=1,
+                periods=15,
+                says="The replica is behind: a failover would lose what it lacks, deletions included.",
+                scope=place,
+            )

@@ -1,0 +1,113 @@
+"""The alarms of the app tier."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from constructs_lib.alarms import Alarms
+
+_MINUTE = Duration.minutes(1)
+
+
+class ServiceAlarms(Alarms):
+    """What users notice, and what keeps the cache right."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        topic: sns.ITopic,
+        load_balancer: elbv2.ApplicationLoadBalancer,
+        service: lambda_.IFunction,
+        relay: lambda_.IFunction,
+        namespace: str = "CacheAside",
+    ) -> None:
+        """
+        :param load_balancer: what users reach the service through
+        :param service: the app's function
+        :param relay: the function that repeats deletions, every minute
+        :param namespace: of the metrics that `cache_aside.EmbeddedMetrics` writes. Default: CacheAside
+        """
+        super().__init__(scope, construct_id, topic=topic)
+        self._answers(load_balancer)
+        self._functions(service, relay)
+        self._cache(namespace)
+
+    def _answers(self, load_balancer: elbv2.ApplicationLoadBalancer) -> None:
+        metrics = load_balancer.metrics
+        for construct_id, metric, whose in (
+            ("AppErrors", metrics.http_code_target(elbv2.HttpCodeTarget.TARGET_5XX_COUNT, period=_MINUTE), "the app"),
+            (
+                "LoadBalancerErrors",
+                metrics.http_code_elb(elbv2.HttpCodeElb.ELB_5XX_COUNT, period=_MINUTE),
+                "the load balancer, for want of an answer of the app,",
+            ),
+        ):
+            self.add(
+                construct_id,
+                metric,
+                above=10,
+                datapoints=3,
+                says=f"Users get errors: {whose} answers more than ten requests a minute with 5xx.",
+            )
+        self.add(
+            "SlowAnswers",
+            metrics.target_response_time(statistic="p99", period=_MINUTE),
+            above=1,
+            says="One request in a hundred takes over a second: look at loads past the cache, and cold starts.",
+        )
+
+    def _functions(self, service: lambda_.IFunction, relay: lambda_.IFunction) -> None:
+        self.add(
+            "Crashes",
+            service.metric_errors(period=_MINUTE),
+            above=0,
+            datapoints=3,
+            says="The app's function crashes or runs out of time: see its log.",
+        )
+        self.add(
+            "Throttles",
+            service.metric_throttles(period=_MINUTE),
+            above=0,
+            datapoints=3,
+            says="Requests are turned away, as all executions are busy: more requests than planned, or slower ones.",
+        )
+        self.add(
+            "RelayErrors",
+            relay.metric_errors(period=_MINUTE),
+            above=0,
+            says="Deletions are not repeated, as the relay cannot reach the database: see its log.",
+        )
+        self.add(
+            "RelayStopped",
+            relay.metric_invocations(period=_MINUTE),
+            below=1,
+            silence_is_wrong=True,
+            says="Nothing calls the relay: is its schedule disabled? Deletions that an outage lost stay lost.",
+        )
+
+    def _cache(self, namespace: str) -> None:
+        for construct_id, event, says in (
+            ("CacheErrors", "CACHE_ERROR", "Commands to the cache fail; readers go past it, to the database."),
+            (
+                "PendingDeletions",
+                "PENDING",
+                "Writes cannot delete what they made obsolete: the relay has to repeat it.",
+            ),
+        ):
+            self.add(
+                construct_id,
+                cloudwatch.Metric(
+                    namespace=namespace,
+                    metric_name=event,
+                    dimensions_map={"Policy": "none"},  # these two belong to no policy
+                    statistic="Sum",
+                    period=_MINUTE,
+                ),
+                above=0,
+                says=says,
+            )

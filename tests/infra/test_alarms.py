@@ -1,0 +1,154 @@
+"""Alarms that ring: each on a metric that exists, of something that is deployed, telling somebody who can decrypt."""
+
+import io
+import json
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_sns as sns
+
+from cache_aside import EmbeddedMetrics
+from cache_aside.observe import Event
+from constructs_lib.alarms import Alarms
+from constructs_lib.errors import PropError
+from constructs_lib.instance_size import InstanceSize, instance_size
+from tests.infra.iam_statements import statements
+from tests.infra.synthesis import SETTINGS, Stage, build, warnings
+
+GIB = 2**30
+
+
+def alarms(stage: Stage, namespace: str = "") -> list[dict[str, Any]]:
+    found = [resource["Properties"] for resource in stage.resources("AWS::CloudWatch::Alarm").values()]
+    return [alarm for alarm in found if alarm["Namespace"].startswith(namespace)]
+
+
+def alarm(stage: Stage, metric: str) -> dict[str, Any]:
+    (found,) = [alarm for alarm in alarms(stage) if alarm["MetricName"] == metric]
+    return found
+
+
+def metrics(stage: Stage, namespace: str) -> set[str]:
+    return {alarm["MetricName"] for alarm in alarms(stage, namespace)}
+
+
+def test_every_alarm_tells_the_topic_when_it_begins_and_when_it_is_over(stage: Stage) -> None:
+    (topic,) = stage.resources("AWS::SNS::Topic")
+    told = [told for alarm in alarms(stage) for told in (alarm["AlarmActions"], alarm["OKActions"])]
+    assert all(f"OutputRef{topic}" in action["Fn::ImportValue"] for (action,) in told)
+    assert len(told) > 40
+
+
+def test_every_node_of_the_cache_is_watched_by_its_own_name(prod: Stage) -> None:
+    (cache,) = prod.resources("AWS::ElastiCache::ReplicationGroup")
+    watched: dict[str, set[str]] = {}
+    for found in alarms(prod, "AWS/ElastiCache"):
+        (dimension,) = found["Dimensions"]
+        assert dimension["Name"] == "CacheClusterId"
+        reference, suffix = dimension["Value"]["Fn::Join"][1]
+        assert reference == {"Ref": cache}
+        watched.setdefault(suffix, set()).add(found["MetricName"])
+    assert set(watched) == {"-001", "-002", "-003"}
+    assert watched["-001"] == watched["-003"] >= {"EngineCPUUtilization", "Evictions", "ReplicationLag"}
+
+
+def test_a_single_node_has_no_replica_to_lag(dev: Stage) -> None:
+    assert "Evictions" in metrics(dev, "AWS/ElastiCache")
+    assert "ReplicationLag" not in metrics(dev, "AWS/ElastiCache")
+
+
+def test_database_alarms_follow_the_instance_class(prod: Stage, dev: Stage) -> None:
+    thresholds = ("FreeableMemory", "FreeStorageSpace", "DatabaseConnections")
+    assert [alarm(prod, name)["Threshold"] for name in thresholds] == [1.6 * GIB, 10 * GIB, 1081]
+    assert [alarm(dev, name)["Threshold"] for name in thresholds] == [0.1 * GIB, 2 * GIB, 67]
+
+
+def test_load_is_watched_where_insights_measure_it(prod: Stage, dev: Stage) -> None:
+    assert alarm(prod, "DBLoad")["Threshold"] == 2
+    assert "DBLoad" not in metrics(dev, "AWS/RDS")
+
+
+def test_transaction_ids_are_those_of_postgresql(prod: Stage, mysql: Stage) -> None:
+    assert "MaximumUsedTransactionIDs" in metrics(prod, "AWS/RDS")
+    assert metrics(prod, "AWS/RDS") - metrics(mysql, "AWS/RDS") == {"MaximumUsedTransactionIDs"}
+
+
+def test_a_class_of_unknown_size_has_fewer_alarms_and_says_so() -> None:
+    app = build({"stage": "prod", **SETTINGS["prod"], "database.instance_type": "db.x2iedn.xlarge"})
+    group = app.node.find_child("Data").node.find_child("DatabaseAlarms")
+    assert [group.node.try_find_child(name) for name in ("Memory", "Connections", "Load")] == [None] * 3
+    assert group.node.try_find_child("Cpu")
+    (warning,) = warnings(group)
+    assert "the size of db.x2iedn.xlarge is not known" in warning
+
+
+def test_metrics_of_the_app_are_those_that_it_writes(stage: Stage) -> None:
+    written = io.StringIO()
+    observer = EmbeddedMetrics(stream=written)
+    for event in (Event.CACHE_ERROR, Event.PENDING):
+        observer.on_event("", event, 0.0)
+    observer.flush()
+    line = json.loads(written.getvalue())
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    own = alarms(stage, directive["Namespace"])
+    assert {alarm["MetricName"] for alarm in own} == {metric["Name"] for metric in directive["Metrics"]}
+    (dimension,) = directive["Dimensions"][0]
+    assert [alarm["Dimensions"] for alarm in own] == [[{"Name": dimension, "Value": line[dimension]}]] * len(own)
+
+
+def test_silence_is_wrong_of_the_relay_alone(stage: Stage) -> None:
+    assert alarm(stage, "Invocations")["TreatMissingData"] == "breaching"
+    assert [a["TreatMissingData"] for a in alarms(stage)].count("notBreaching") == len(alarms(stage)) - 1
+
+
+def test_rotation_is_watched_where_there_is_one(prod: Stage, dev: Stage) -> None:
+    said = [found["AlarmDescription"] for found in alarms(prod, "AWS/Lambda")]
+    assert any("rotation" in text for text in said)
+    assert len(alarms(dev, "AWS/Lambda")) == len(said) - 1
+
+
+def test_the_topic_takes_messages_of_this_account_over_tls(prod: Stage) -> None:
+    publishing = [s for s in statements(prod) if "sns:Publish" in s["Action"] and s["Effect"] == "Allow"]
+    (statement,) = publishing
+    assert statement["Principal"] == {"Service": ["cloudwatch.amazonaws.com", "events.rds.amazonaws.com"]}
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "<AWS::AccountId>"}}
+    (policy,) = prod.resources("AWS::SNS::TopicPolicy").values()
+    assert "aws:SecureTransport" in json.dumps(policy["Properties"])
+
+
+def test_events_of_the_database_reach_the_topic(stage: Stage) -> None:
+    told = {
+        s["Properties"]["SourceType"]: s["Properties"] for s in stage.resources("AWS::RDS::EventSubscription").values()
+    }
+    assert set(told) == {"db-instance", "db-parameter-group", "db-security-group"}
+    assert {"failover", "failure", "maintenance"} <= set(told["db-instance"]["EventCategories"])
+    (database,) = stage.resources("AWS::RDS::DBInstance")
+    assert told["db-instance"]["SourceIds"] == [{"Ref": database}]
+
+
+@pytest.mark.parametrize(
+    ("instance_class", "size"),
+    [
+        ("db.t4g.micro", InstanceSize(2, 1)),
+        ("db.t3.medium", InstanceSize(2, 4)),
+        ("db.t4g.xlarge", InstanceSize(4, 16)),
+        ("db.m7g.large", InstanceSize(2, 8)),
+        ("db.r6gd.2xlarge", InstanceSize(8, 64)),
+        ("db.x2g.16xlarge", InstanceSize(64, 1024)),
+        ("db.m3.large", None),
+        ("db.r7g.metal", None),
+        ("db.r7g.micro", None),
+    ],
+)
+def test_size_of_an_instance_class(instance_class: str, size: InstanceSize | None) -> None:
+    assert instance_size(instance_class) == size
+
+
+@pytest.mark.parametrize("limit", [None, 1.0])
+def test_an_alarm_has_one_limit(limit: float | None) -> None:
+    stack = cdk.Stack()
+    group = Alarms(stack, "Alarms", topic=sns.Topic(stack, "Topic"))
+    with pytest.raises(PropError, match="give above or below"):
+        group.add("Alarm", cloudwatch.Metric(namespace="N", metric_name="M"), says="", above=limit, below=limit)
