@@ -41,7 +41,7 @@ contracts: $(READY)
 	lint-imports --no-logo
 
 unit: $(READY)
-	pytest -q -m "not engines and not cdk_cli and not emulator" tests
+	pytest -q -n 2 --dist worksteal -m "not engines and not cdk_cli and not emulator" tests
 
 snapshot: $(READY) ## accept the templates of today as the golden ones: review their diff as code
 	pytest -q tests/infra --snapshot-update

@@ -231,7 +231,9 @@ def test_crashed_loader_delays_nobody_beyond_its_lease(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"L", b"V", b"{}", PRODUCT.codec.encode(CHAIR, expires=1e12, load_seconds=1) + b"!"]
+    "content",
+    [b"", b"L", b"V", b"{}", PRODUCT.codec.encode(CHAIR, expires=1e12, load_seconds=1) + b"!"],
+    ids=["empty", "half a lease", "half a value", "json", "a byte too many"],
 )
 def test_bytes_that_are_no_envelope_are_replaced(bench: Bench, content: bytes) -> None:
     put(bench, content)
