@@ -87,6 +87,7 @@ class AsyncLink:
         try:
             await self._trip(channel, ())
         except redis.RedisError:
+            self._observer.on_event("", Event.CACHE_ERROR, 0.0)
             return False
         finally:
             await channel.close()

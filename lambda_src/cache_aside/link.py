@@ -84,6 +84,7 @@ class Link:
         try:
             self._trip(channel, ())
         except redis.RedisError:
+            self._observer.on_event("", Event.CACHE_ERROR, 0.0)
             return False
         finally:
             channel.close()

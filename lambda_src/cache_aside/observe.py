@@ -15,6 +15,7 @@ class Event(StrEnum):
     UNREADABLE = "UNREADABLE"
     """Another release's shape, or bytes that are none of ours."""
     CACHE_ERROR = "CACHE_ERROR"
+    """A round trip failed, or a probe: an outage is heard of for as long as it lasts and somebody reads."""
     CONFIRMED = "CONFIRMED"
     """An invalidation."""
     PENDING = "PENDING"

@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -18,6 +19,16 @@ pytestmark = pytest.mark.engines
 KEY = "number:1"
 NUMBER = Policy(name="number", value_type=int, ttl_seconds=60, early_refresh_beta=0)
 BROKEN = [Fault.REFUSED, Fault.RESET, Fault.BLACKHOLE, Fault.SLOW]
+
+
+class Counting:
+    """An observer that counts."""
+
+    def __init__(self) -> None:
+        self.events: Counter[str] = Counter()
+
+    def on_event(self, policy: str, event: str, seconds: float) -> None:
+        self.events[event] += 1
 
 
 def read(cache: Cache, number: int = 1) -> Served:
@@ -61,6 +72,22 @@ def test_open_circuit_does_not_touch_the_network_between_probes(connect: Connect
     accepted = proxy.accepted
     assert {read(cache) for _ in range(100)} == {Served.BYPASS}
     assert proxy.accepted == accepted
+
+
+def test_outage_is_counted_for_as_long_as_it_lasts(connect: Connect, proxy: FaultProxy) -> None:
+    counted = Counting()
+    cache = connect(options=QUICK, observer=counted)
+    read(cache)
+    assert counted.events["CACHE_ERROR"] == 0
+    proxy.inject(Fault.REFUSED)
+    for errors in (1, 2, 3):
+        while counted.events["CACHE_ERROR"] < errors:
+            assert read(cache) is Served.BYPASS
+    proxy.inject(Fault.NONE)
+    recover(cache)
+    counted.events.clear()
+    assert read(cache) is Served.HIT
+    assert counted.events == {"HIT": 1}
 
 
 def test_connection_that_was_closed_while_idle_is_replaced_unnoticed(connect: Connect, proxy: FaultProxy) -> None:
