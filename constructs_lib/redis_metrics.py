@@ -5,6 +5,8 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 
 from constructs_lib.errors import PropError
 
+FEWEST_READS = 1000
+
 
 class RedisMetrics:
     """What a replication group measures. ElastiCache publishes by node, so every metric names one."""
@@ -50,9 +52,20 @@ class RedisMetrics:
         """Keys removed because memory was full; sum."""
         return self.metric("Evictions", node=node, statistic="Sum")
 
-    def metric_cache_hit_rate(self, *, node: int = 1) -> cloudwatch.Metric:
-        """Percent of the reads of keys that found one; average. A node that nobody reads publishes none."""
-        return self.metric("CacheHitRate", node=node)
+    def metric_cache_hit_rate(self, *, node: int = 1) -> cloudwatch.MathExpression:
+        """Percent of the reads of keys that found one; 100 in a minute with fewer than `FEWEST_READS`.
+
+        Not ElastiCache's own CacheHitRate: what that says of a replica that nobody reads is not documented.
+        """
+        return cloudwatch.MathExpression(
+            expression=f"IF(hits + misses < {FEWEST_READS}, 100, 100 * hits / (hits + misses))",
+            using_metrics={
+                "hits": self.metric("CacheHits", node=node, statistic="Sum"),
+                "misses": self.metric("CacheMisses", node=node, statistic="Sum"),
+            },
+            label="Hit rate",
+            period=Duration.minutes(1),
+        )
 
     def metric_replication_lag(self, *, node: int = 2) -> cloudwatch.Metric:
         """Seconds that a replica is behind the primary; maximum."""

@@ -5,7 +5,7 @@ it would write.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,18 +60,27 @@ def alarms_page(templates: Templates) -> str:
     """Every alarm of the prod stage: one row for all nodes of the cache."""
     resources = [resource for template in templates.values() for resource in template["Resources"].values()]
     alarms = [resource for resource in resources if resource["Type"] == "AWS::CloudWatch::Alarm"]
-    return "\n".join([_ALARMS_HEAD, *dict.fromkeys(_alarm_row(**alarm["Properties"]) for alarm in alarms), ""])
+    return "\n".join([_ALARMS_HEAD, *dict.fromkeys(_alarm_row(alarm["Properties"]) for alarm in alarms), ""])
 
 
-def _alarm_row(**alarm: Any) -> str:
-    statistic = alarm.get("Statistic") or alarm["ExtendedStatistic"]
+def _alarm_row(alarm: Mapping[str, Any]) -> str:
+    name, value, period = _measured(alarm)
     sign = ">" if alarm["ComparisonOperator"] == "GreaterThanThreshold" else "<"
-    in_gib = alarm["MetricName"] in {"FreeableMemory", "FreeStorageSpace"}
+    in_gib = alarm.get("MetricName") in {"FreeableMemory", "FreeStorageSpace"}
     threshold = f"{alarm['Threshold'] / 2**30:g} GiB" if in_gib else f"{alarm['Threshold']:,}"
-    limit = f"{statistic} {sign} {threshold}"
-    of = f"{alarm['DatapointsToAlarm']} of {alarm['EvaluationPeriods']} at {alarm['Period'] // 60} min"
     silence = ", or silence" if alarm["TreatMissingData"] == "breaching" else ""
-    return f"| `{alarm['Namespace']} {alarm['MetricName']}` | {limit}{silence} | {of} | {alarm['AlarmDescription']} |"
+    of = f"{alarm['DatapointsToAlarm']} of {alarm['EvaluationPeriods']} at {period // 60} min"
+    return f"| `{name}` | {value} {sign} {threshold}{silence} | {of} | {alarm['AlarmDescription']} |"
+
+
+def _measured(alarm: Mapping[str, Any]) -> tuple[str, str, int]:
+    if "Metrics" not in alarm:
+        value = alarm.get("Statistic") or alarm["ExtendedStatistic"]
+        return f"{alarm['Namespace']} {alarm['MetricName']}", value, alarm["Period"]
+    (expression,) = [part for part in alarm["Metrics"] if "Expression" in part]
+    stats = [part["MetricStat"] for part in alarm["Metrics"] if "MetricStat" in part]
+    names = ", ".join(stat["Metric"]["MetricName"] for stat in stats)
+    return f"{stats[0]['Metric']['Namespace']} {names}", f"`{expression['Expression']}`", stats[0]["Period"]
 
 
 _ALARMS_HEAD = """# What rings, and what it means

@@ -1,4 +1,4 @@
-"""Resources that protect or report in AWS and that the stock emulator lacks: recorded, without effect."""
+"""Resources that protect or report in AWS, recorded without effect: the stock emulator lacks them, or part of them."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from local.emulator.ministack import RESOURCE_HANDLERS, Created, Properties, pro
 
 _TYPES = (
     "AWS::Backup::BackupSelection",
+    "AWS::CloudWatch::Alarm",  # the stock one refuses metric math
     "AWS::RDS::EventSubscription",
     "AWS::RDS::OptionGroup",
     "AWS::SecretsManager::RotationSchedule",

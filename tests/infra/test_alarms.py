@@ -21,8 +21,13 @@ GIB = 2**30
 
 
 def alarms(stage: Stage, namespace: str = "") -> list[dict[str, Any]]:
+    """Each with what it looks at, an expression as well: of an expression, its first metric."""
     found = [resource["Properties"] for resource in stage.resources("AWS::CloudWatch::Alarm").values()]
-    return [alarm for alarm in found if alarm["Namespace"].startswith(namespace)]
+    looked_at = [
+        next((part["MetricStat"]["Metric"] for part in alarm.get("Metrics", []) if "MetricStat" in part), {}) | alarm
+        for alarm in found
+    ]
+    return [alarm for alarm in looked_at if alarm["Namespace"].startswith(namespace)]
 
 
 def alarm(stage: Stage, metric: str) -> dict[str, Any]:
@@ -51,7 +56,12 @@ def test_every_node_of_the_cache_is_watched_by_its_own_name(prod: Stage) -> None
         assert reference == {"Ref": cache}
         watched.setdefault(suffix, set()).add(found["MetricName"])
     assert set(watched) == {"-001", "-002", "-003"}
-    assert watched["-001"] == watched["-003"] >= {"EngineCPUUtilization", "Evictions", "ReplicationLag"}
+    assert watched["-001"] == watched["-003"] >= {"EngineCPUUtilization", "Evictions", "CacheHits", "ReplicationLag"}
+
+
+def test_hit_rate_of_a_node_that_few_read_rings_no_alarm(dev: Stage) -> None:
+    (expression,) = [part for part in alarm(dev, "CacheHits")["Metrics"] if "Expression" in part]
+    assert expression["Expression"].startswith("IF(hits + misses < 1000, 100, ")
 
 
 def test_a_single_node_has_no_replica_to_lag(dev: Stage) -> None:
