@@ -40,9 +40,10 @@ def exchange(port: int) -> RawExchange:
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             received = b""
             # The server may have said all it has to say before it has read everything.
-            with suppress(OSError):  # reset, or not connected any more
+            with suppress(ConnectionError):
                 connection.sendall(sent)
-                connection.shutdown(socket.SHUT_WR)
+                with suppress(OSError):  # ENOTCONN is no ConnectionError
+                    connection.shutdown(socket.SHUT_WR)
             with suppress(ConnectionError):
                 while chunk := connection.recv(65536):
                     received += chunk
