@@ -273,9 +273,13 @@ def findings(templates: Mapping[str, Template]) -> Iterator[Finding]:
 def _has_it(control: Control, templates: Mapping[str, Template], logical_id: str, resource: Resource) -> bool:
     if not control.passes(resource.get("Properties", {})):
         return False
-    others = [other for template in templates.values() for other in template["Resources"].values()]
+    if control.companion is None:
+        return True
+    others = (other for template in templates.values() for other in template["Resources"].values())
     companions = [other["Properties"] for other in others if other["Type"] == control.companion]
     fit = [str(properties) for properties in companions if control.companion_passes(properties)]
+    if not control.named:
+        return bool(fit)
     # Another stack names it by an export, which CDK calls Ref or GetAtt and the logical id.
     naming = (f"'{logical_id}'", f"OutputRef{logical_id}", f"OutputFnGetAtt{logical_id}")
-    return control.companion is None or any(not control.named or any(name in text for name in naming) for text in fit)
+    return any(name in text for text in fit for name in naming)

@@ -7,9 +7,6 @@ from constructs import Construct
 
 from constructs_lib.errors import PropError
 
-_ABOVE = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
-_BELOW = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
-
 
 class Alarms(Construct):
     """A group of alarms. The topic hears when one begins and when it is over."""
@@ -32,7 +29,6 @@ class Alarms(Construct):
         periods: int = 5,
         datapoints: int | None = None,
         silence_is_wrong: bool = False,
-        scope: Construct | None = None,
     ) -> cloudwatch.Alarm:
         """One alarm.
 
@@ -42,19 +38,22 @@ class Alarms(Construct):
         :param periods: how many of the metric's periods are looked at. Default: 5
         :param datapoints: how many of them must be wrong. Default: all
         :param silence_is_wrong: count a period without data as wrong. Default: False, as one in order
-        :param scope: where to hang it. Default: this group
         :raises PropError: for both limits, or none
         """
-        if (above is None) == (below is None):
+        if above is not None and below is None:
+            threshold, operator = above, cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
+        elif below is not None and above is None:
+            threshold, operator = below, cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
+        else:
             raise PropError(f"give above or below, got: {above} and {below}")
         breaching, in_order = cloudwatch.TreatMissingData.BREACHING, cloudwatch.TreatMissingData.NOT_BREACHING
         alarm = cloudwatch.Alarm(
-            scope or self,
+            self,
             construct_id,
             metric=metric,
             alarm_description=says,
-            threshold=above if above is not None else below or 0,
-            comparison_operator=_ABOVE if above is not None else _BELOW,
+            threshold=threshold,
+            comparison_operator=operator,
             evaluation_periods=periods,
             datapoints_to_alarm=datapoints or periods,
             treat_missing_data=breaching if silence_is_wrong else in_order,

@@ -10,34 +10,37 @@ from constructs_lib.redis_metrics import RedisMetrics
 MOST_CONNECTIONS = 65_000  # of a node: "Quotas for ElastiCache", ElastiCache User Guide
 
 
-class CacheAlarms(Alarms):
-    """For every node, as ElastiCache publishes by node and any replica may become the primary.
-
-    Source of metrics and limits: "Recommended alarms", CloudWatch User Guide, ElastiCache.
-    """
+class CacheAlarms(Construct):
+    """For every node, as ElastiCache publishes by node and any replica may become the primary."""
 
     def __init__(self, scope: Construct, construct_id: str, *, topic: sns.ITopic, cache: RedisMetrics) -> None:
         """
+        :param topic: must let cloudwatch.amazonaws.com publish, see `AlarmTopic`
         :param cache: the group to watch
         """
-        super().__init__(scope, construct_id, topic=topic)
+        super().__init__(scope, construct_id)
         for node in range(1, cache.nodes + 1):
-            self._watch(Construct(self, f"Node{node}"), cache, node)
+            _NodeAlarms(self, f"Node{node}", topic=topic, cache=cache, node=node)
 
-    def _watch(self, place: Construct, cache: RedisMetrics, node: int) -> None:
+
+class _NodeAlarms(Alarms):
+    """Source of metrics and limits: "Recommended alarms", CloudWatch User Guide, ElastiCache."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, topic: sns.ITopic, cache: RedisMetrics, node: int
+    ) -> None:
+        super().__init__(scope, construct_id, topic=topic)
         self.add(
             "EngineCpu",
             cache.metric_engine_cpu_utilization(node=node),
             above=90,
             says="The engine's one core is busy: find the costly command in the slow log, or take a larger node.",
-            scope=place,
         )
         self.add(
             "Memory",
             cache.metric_database_memory_usage_percentage(node=node),
             above=80,
             says="Memory is nearly full: evictions come next. Shorten TTLs, or take a larger node.",
-            scope=place,
         )
         self.add(
             "Evictions",
@@ -45,7 +48,6 @@ class CacheAlarms(Alarms):
             above=100,
             periods=1,
             says="Keys are removed to make room, and will be loaded again. Shorten TTLs, or take a larger node.",
-            scope=place,
         )
         self.add(
             "Connections",
@@ -53,7 +55,6 @@ class CacheAlarms(Alarms):
             above=0.8 * MOST_CONNECTIONS,
             periods=10,
             says=f"More than four fifths of the {MOST_CONNECTIONS} connections that a node takes are open.",
-            scope=place,
         )
         self.add(
             "HitRate",
@@ -61,7 +62,6 @@ class CacheAlarms(Alarms):
             below=80,
             periods=15,
             says="One read in five goes to the database: keys are too short-lived, deleted too often, or evicted.",
-            scope=place,
         )
         if cache.nodes > 1:
             self.add(
@@ -70,5 +70,4 @@ class CacheAlarms(Alarms):
                 above=1,
                 periods=15,
                 says="The replica is behind: a failover would lose what it lacks, deletions included.",
-                scope=place,
             )

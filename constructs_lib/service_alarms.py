@@ -39,21 +39,21 @@ class ServiceAlarms(Alarms):
 
     def _answers(self, load_balancer: elbv2.ApplicationLoadBalancer) -> None:
         metrics = load_balancer.metrics
-        for construct_id, metric, whose in (
-            ("AppErrors", metrics.http_code_target(elbv2.HttpCodeTarget.TARGET_5XX_COUNT, period=_MINUTE), "the app"),
-            (
-                "LoadBalancerErrors",
-                metrics.http_code_elb(elbv2.HttpCodeElb.ELB_5XX_COUNT, period=_MINUTE),
-                "the load balancer, for want of an answer of the app,",
-            ),
-        ):
-            self.add(
-                construct_id,
-                metric,
-                above=10,
-                datapoints=3,
-                says=f"Users get errors: {whose} answers more than ten requests a minute with 5xx.",
-            )
+        self.add(
+            "AppErrors",
+            metrics.http_code_target(elbv2.HttpCodeTarget.TARGET_5XX_COUNT, period=_MINUTE),
+            above=10,
+            datapoints=3,
+            says="Users get errors: the app answers more than ten requests a minute with 5xx.",
+        )
+        self.add(
+            "LoadBalancerErrors",
+            metrics.http_code_elb(elbv2.HttpCodeElb.ELB_5XX_COUNT, period=_MINUTE),
+            above=10,
+            datapoints=3,
+            says="Users get errors: the load balancer, for want of an answer of the app, answers more than ten "
+            "requests a minute with 5xx.",
+        )
         self.add(
             "SlowAnswers",
             metrics.target_response_time(statistic="p99", period=_MINUTE),

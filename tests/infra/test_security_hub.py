@@ -55,6 +55,14 @@ def test_every_exception_from_a_control_is_still_needed(audited: Audited) -> Non
         ("S3.8", "App", "AWS::S3::Bucket", {"PublicAccessBlockConfiguration": {}}),
         ("Lambda.1", "App", "AWS::Lambda::Permission", {"Principal": "*"}),
         ("WAF.10", "App", "AWS::WAFv2::WebACL", {"Rules": []}),
+        ("RDS.20", "Data", "AWS::RDS::EventSubscription", {"EventCategories": ["failure"]}),
+        ("RDS.20", "Data", "AWS::RDS::EventSubscription", {"SourceIds": ["another-database"]}),
+        (
+            "SNS.4",
+            "Network",
+            "AWS::SNS::TopicPolicy",
+            {"PolicyDocument": {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sns:Publish"}]}},
+        ),
     ],
 )
 def test_a_control_finds_what_it_is_for(
