@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/lambda_src
 export PYTHONDONTWRITEBYTECODE :=
 
 READY := .venv/ready node_modules/.package-lock.json
-CODE  := app.py stacks constructs_lib lambda_src local audit docs tools tests benchmarks
+CODE  := app.py stacks constructs_lib lambda_src local audit faults tools tests benchmarks
 AUDIT := $(READY) .venv-audit/ready
 
 .PHONY: help up seed test check lint types contracts unit snapshot docs mutants soak contract-soak rotations history bench-cache bench-web audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
@@ -47,7 +47,7 @@ snapshot: $(READY) ## accept the templates of today as the golden ones: review t
 	pytest -q tests/infra --snapshot-update
 
 docs: $(READY) ## write the generated parts of the README anew
-	CDK_VALIDATION=false python -m docs.generate
+	CDK_VALIDATION=false python -m tools.generate_docs
 
 audit: $(AUDIT) ## every rule pack over both stages, as one table
 	@python -m audit
@@ -65,22 +65,22 @@ audit-mutants: $(AUDIT) ## one mistake at a time in prod: each must be caught by
 	@python -m audit.mutants
 
 mutants: $(READY) ## seeded mistakes in the cache protocol, each caught by name
-	python -m tests.faults.mutants
+	python -m faults.mutants
 
 MINUTES ?= 30
 soak: $(READY) ## the history check for longer: make soak MINUTES=30
-	HISTORY_SECONDS=$$(( $(MINUTES) * 60 )) pytest -q --timeout=0 tests/faults/test_history.py
+	HISTORY_SECONDS=$$(( $(MINUTES) * 60 )) pytest -q --timeout=0 tests/cache_aside/faults/test_history.py
 
 rotations: $(READY) ## ten rotations of the AUTH token in five minutes while the app serves
 	ROTATIONS=10 ROTATION_SECONDS=300 pytest -q -s --timeout=0 tests/storefront/test_rotation_under_load.py
 
 FACTOR ?= 20
 contract-soak: $(READY) ## hold the app against its OpenAPI document with so many times the generated requests: make contract-soak FACTOR=20
-	CONTRACT_FACTOR=$(FACTOR) pytest -q --timeout=0 tests/contract
+	CONTRACT_FACTOR=$(FACTOR) pytest -q --timeout=0 tests/openapi
 
 URL ?= http://localhost:$(PORT)
 history: $(READY) ## write and read products of a running `make up` for a minute and check what was read (KILL_EVERY=5: kill its cache)
-	python -m tests.faults.storefront_history $(URL) $(if $(KILL_EVERY),--kill-every $(KILL_EVERY))
+	python -m faults.storefront_history $(URL) $(if $(KILL_EVERY),--kill-every $(KILL_EVERY))
 
 bench-cache: $(READY) .venv-bench/cache ## beside redis-py, dogpile.cache, cashews and aiocache: writes docs/benchmarks
 	PYTHONPATH=$(PYTHONPATH):$(CURDIR)/.venv-bench/cache python -m benchmarks.cache_libraries
@@ -92,11 +92,11 @@ synth diff: $(READY) ## what CDK would deploy: make synth STAGE=prod SETTINGS="-
 	npx cdk $@ -c stage=$(STAGE) $(SETTINGS)
 
 deploy: $(READY) ## deploy to the AWS account and region that the stage configures
-	python -m stacks.deployment_target -c stage=$(STAGE) $(SETTINGS)
+	python -m stacks.preflight -c stage=$(STAGE) $(SETTINGS)
 	npx cdk deploy --all -c stage=$(STAGE) $(SETTINGS)
 
 destroy: $(READY) ## delete a stage from AWS; what its removal policies retain stays
-	python -m stacks.deployment_target -c stage=$(STAGE) $(SETTINGS)
+	python -m stacks.preflight -c stage=$(STAGE) $(SETTINGS)
 	npx cdk destroy --all -c stage=$(STAGE) $(SETTINGS)
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

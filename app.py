@@ -17,9 +17,9 @@ from cdk_nag import (
 )
 
 from constructs_lib.errors import PropError
+from stacks.accepted_findings import acknowledge
 from stacks.app_stack import AppStack
 from stacks.data_stack import DataStack
-from stacks.exceptions import acknowledge
 from stacks.network_stack import NetworkStack
 from stacks.stages import DEFAULT_STAGE, ConfigError, load
 

@@ -9,7 +9,7 @@ from multiprocessing import get_context
 
 from audit.report import audit, other_settings, problems, table
 from audit.synthesis import quiet
-from stacks.exceptions import decisions
+from stacks.accepted_findings import decisions
 
 SHOWN: Sequence[tuple[str, dict[str, str]]] = (("dev", {}), ("prod", {}), ("prod", {"database.engine": "mysql"}))
 

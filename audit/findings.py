@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from stacks.accepted_findings import Decision
 from stacks.config import StageConfig
-from stacks.exceptions import Decision
 
 Template = dict[str, Any]
 

@@ -14,7 +14,7 @@ from typing import Any
 import aws_cdk as cdk
 
 from audit.synthesis import quiet, synthesize
-from stacks.exceptions import matching
+from stacks.accepted_findings import matching
 
 CACHE = "Data/Cache/Resource"
 DATABASE = "Data/Database/Resource/Resource"

@@ -9,8 +9,8 @@ from audit import security_hub
 from audit.findings import Finding, accepted, unused
 from audit.linters import cfn_lint, cfn_lint_rules, checkov
 from audit.synthesis import NEEDED, rule_counts, synthesize
+from stacks.accepted_findings import Decision
 from stacks.config import StageConfig
-from stacks.exceptions import Decision
 from stacks.stages import load
 
 

@@ -13,9 +13,9 @@ from cache_aside.aio_link import AsyncLink
 from cache_aside.link import Link
 from cache_aside.server import Server
 from cache_aside.trust import Trust
+from faults.fake_server import FakeServer
 from local.engines import Valkey
 from local.tls import ensure_certificates
-from tests.cache_aside.fake_server import FakeServer
 from tests.cache_aside.harness import AsyncFakeTransport, Bench, Counted, CountedAsync, FakeTransport, OnLoop
 
 AUTH_TOKEN = "a-token-of-the-tests-only"

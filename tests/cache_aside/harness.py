@@ -12,7 +12,7 @@ from cache_aside.commands import Op
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.server import Identity
 from cache_aside.transport import AsyncTransport, Transport
-from tests.cache_aside.fake_server import FakeServer
+from faults.fake_server import FakeServer
 
 T = TypeVar("T")
 LoadMany = Callable[[Sequence[str]], Mapping[str, T | None]]

@@ -1,7 +1,7 @@
 """What readers of one process share of each other's loads, step by step."""
 
 from cache_aside.results import Result, Served
-from tests.cache_aside.model import Reader, World, Writer
+from faults.model import Reader, World, Writer
 
 TO_THE_LEASE, TO_THE_LOAD = 3, 5  # steps: begin, GET, its reply; then the lease, its reply
 

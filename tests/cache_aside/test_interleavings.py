@@ -3,7 +3,7 @@
 import pytest
 
 from cache_aside.policy import Policy
-from tests.cache_aside.model import KEY, VERSION, Reader, Scenario, World, Writer, explore
+from faults.model import KEY, VERSION, Reader, Scenario, World, Writer, explore, two_threads
 
 ALWAYS_REFRESH = Policy[int](
     name="refreshed", value_type=int, ttl_seconds=1000, jitter=0, early_refresh_beta=1e12, wait_timeout_seconds=2
@@ -49,11 +49,6 @@ def too_large(world: World) -> list[object]:
 
 def two_processes(world: World) -> list[object]:
     return [Reader(world, world.process()), Reader(world, world.process()), Writer(world)]
-
-
-def two_threads(world: World) -> list[object]:
-    process = world.process()
-    return [Reader(world, process), Reader(world, process), Writer(world)]
 
 
 def two_threads_refreshing(world: World) -> list[object]:

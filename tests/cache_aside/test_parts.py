@@ -12,7 +12,7 @@ from cache_aside.breaker import Breaker
 from cache_aside.credentials import Credentials
 from cache_aside.server import Identity
 from cache_aside.trust import Trust
-from tests.cache_aside.fake_server import FakeServer
+from faults.fake_server import FakeServer
 from tests.cache_aside.harness import FakeTransport
 
 NAME = Policy(name="name", value_type=str, ttl_seconds=60)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cache_aside import CacheAside
-from tests.cache_aside.fake_server import FakeServer
+from faults.fake_server import FakeServer
 from tests.cache_aside.harness import FakeTransport
 
 README = Path(__file__).parents[2] / "README.md"

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from cache_aside import CacheAside, OutboxRow, Relay, RelayReport
-from tests.cache_aside.fake_server import FakeServer
+from faults.fake_server import FakeServer
 from tests.cache_aside.harness import Counted, FakeTransport
 
 

@@ -157,7 +157,7 @@ def test_read_survives_a_killed_cache_and_uses_it_again(up: RunningUp) -> None:
 
 
 def test_no_client_sees_less_than_was_acknowledged_while_the_cache_is_killed_again_and_again(up: RunningUp) -> None:
-    command = [sys.executable, "-m", "tests.faults.storefront_history", up.url, "--local", str(up.directory)]
+    command = [sys.executable, "-m", "faults.storefront_history", up.url, "--local", str(up.directory)]
     seen = subprocess.run(
         [*command, "--seconds", "15", "--kill-every", "4"], cwd=PROJECT, capture_output=True, text=True, check=False
     )

@@ -8,9 +8,9 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.assertions import Template
 
-from docs.generate import ALARMS, README, alarms_page, generated
-from docs.picture import picture
 from tests.infra.synthesis import Stage
+from tools.generate_docs import ALARMS, README, alarms_page, generated
+from tools.picture import picture
 
 PYTHON_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 

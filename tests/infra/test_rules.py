@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 import app as cdk_app
 from audit.findings import Finding, unused
-from stacks.exceptions import decisions
+from stacks.accepted_findings import decisions
 from stacks.stages import load
 from tests.infra.synthesis import SETTINGS, Stage, build, nag_findings, synthesize
 
@@ -58,7 +58,7 @@ def test_every_decision_has_a_name_of_its_own() -> None:
 
 
 def test_a_decision_without_a_compensating_control_is_refused(tmp_path: Path) -> None:
-    register = tmp_path / "exceptions.yaml"
+    register = tmp_path / "accepted_findings.yaml"
     entry = {"id": "x", "reason": "because it was always like this", "review": "2099-01-01", "accepts": []}
     register.write_text(json.dumps([entry]))
     with pytest.raises(ValidationError, match="compensation"):

@@ -9,9 +9,9 @@ import pytest
 from audit.findings import Finding, accepted, unused
 from audit.security_hub import CONTROLS, NOT_APPLICABLE, Control, findings
 from audit.synthesis import NEEDED, Audited, synthesize
-from docs.generate import SECURITY_HUB, security_hub_page
-from stacks.exceptions import decisions
+from stacks.accepted_findings import decisions
 from stacks.stages import load
+from tools.generate_docs import SECURITY_HUB, security_hub_page
 
 CONFIG = load("prod", NEEDED["prod"])
 

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from cache_aside import CacheAside, Options, OutboxRow
+from faults.fake_server import FakeServer
 from local.engines import Valkey
 from storefront.bootstrap import build_relay, connect_database
 from storefront.database import Database, DatabaseUnavailableError
@@ -20,7 +21,6 @@ from storefront.repositories.outbox import OutboxRepository, record_all
 from storefront.repositories.products import ProductRepository
 from storefront.services.invalidation import Invalidator
 from storefront.settings import Settings
-from tests.cache_aside.fake_server import FakeServer
 from tests.cache_aside.harness import Counted, FakeTransport
 from tests.storefront.conftest import until_cached, wait_until
 from tests.storefront.deployment import frozen

@@ -1,6 +1,6 @@
 """Refuse a deployment to another account, region or SQL engine than the stage's own, or into a rotation.
 
-``python -m stacks.deployment_target -c stage=prod -c account=...`` prints where it goes if the caller's credentials and
+``python -m stacks.preflight -c stage=prod -c account=...`` prints where it goes if the caller's credentials and
 region are the configured ones, the stage's database, if there is one, has the configured engine, and the cache takes
 one AUTH token only. Else it fails with one clear error. `make deploy` asks it first.
 """
@@ -109,7 +109,7 @@ def _auth_token_secret(session: boto3.Session, stack_name: str) -> str | None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Check what the command line names, with the same ``-c KEY=VALUE`` that the CDK CLI takes."""
-    parser = argparse.ArgumentParser(prog="stacks.deployment_target", description=__doc__)
+    parser = argparse.ArgumentParser(prog="stacks.preflight", description=__doc__)
     parser.add_argument("-c", "--context", action="append", default=[], metavar="KEY=VALUE", help="stage or a setting")
     overrides = dict(_pair(text) for text in parser.parse_args(arguments).context)
     try:

@@ -1,4 +1,4 @@
-"""The promise as a client of the running app sees it: `python -m tests.faults.storefront_history` beside `make up`.
+"""The promise as a client of the running app sees it: `python -m faults.storefront_history` beside `make up`.
 
 Four clients each alone write one product, whose name is a growing number; twelve read them all. No read that begins
 after a write was acknowledged may show a lower number, and nothing may answer 5xx. With `--kill-every SECONDS` the
@@ -22,8 +22,8 @@ from pathlib import Path
 import httpx
 import psycopg
 
+from faults.history import Read, Write, violations
 from local.engine_requests import EngineRequest
-from tests.faults.history import Read, Write, violations
 
 PRODUCTS = (1, 2, 3, 4)
 READERS = 12

@@ -15,7 +15,7 @@ from cache_aside.policy import Policy
 from cache_aside.protocol import ReadThrough
 from cache_aside.results import Result
 from cache_aside.surroundings import Surroundings
-from tests.cache_aside.fake_server import FakeServer
+from faults.fake_server import FakeServer
 
 KEY = "product:1"
 VERSION = Policy[int](
@@ -193,3 +193,9 @@ def _run(scenario: Scenario, prefix: list[int], most_preemptions: int | None) ->
 def _check_that_nothing_stale_is_left(world: World) -> None:
     result = world.run(world.process().get(KEY, VERSION))
     assert result.value >= world.acknowledged, f"the cache kept {result}, but {world.acknowledged} was acknowledged"
+
+
+def two_threads(world: World) -> list[object]:
+    """Two readers of one process beside a writer: the scenario that finds most mistakes."""
+    process = world.process()
+    return [Reader(world, process), Reader(world, process), Writer(world)]

@@ -11,10 +11,10 @@ import pytest
 import redis
 
 from cache_aside import CacheAside, LoadUnavailableError, Options, Policy, Served
+from faults.proxy import Fault, FaultProxy
 from local.engines import Valkey
 from tests.cache_aside.conftest import tls_of
-from tests.faults.conftest import Connect
-from tests.faults.proxy import Fault, FaultProxy
+from tests.cache_aside.faults.conftest import Connect
 
 NUMBER = Policy(name="number", value_type=int, ttl_seconds=60, early_refresh_beta=0)
 KEY = "number:1"

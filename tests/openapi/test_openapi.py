@@ -10,7 +10,7 @@ import pytest
 from storefront import passwords
 from storefront.http.table import OPERATIONS
 from storefront.services import sessions
-from tests.contract.generated import run
+from tests.openapi.generated import run
 from tests.storefront.conftest import log_in
 from tests.storefront.deployment import OPERATOR
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 import pytest
 
 from cache_aside import CacheAside, Options, OutboxRow, Policy, Relay, Replicas, Served
+from faults.replication import AUTH_TOKEN, ReplicationGroup, client_of
 from local.tls import ensure_certificates
 from tests.cache_aside.conftest import tls_of
-from tests.faults.replication import AUTH_TOKEN, ReplicationGroup, client_of
 
 pytestmark = pytest.mark.engines
 PRODUCT = Policy(name="product", value_type=int, ttl_seconds=600, early_refresh_beta=0)

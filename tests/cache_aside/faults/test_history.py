@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from tests.faults.campaign import CAMPAIGNS, run
-from tests.faults.history import Read, Write, violations
+from faults.campaign import CAMPAIGNS, run
+from faults.history import Read, Write, violations
 
 SECONDS = float(os.environ.get("HISTORY_SECONDS", "60"))
 

@@ -1,4 +1,4 @@
-"""One process of clients that read and write items until it is told to stop: `python -m tests.faults.workload JSON`."""
+"""One process of clients that read and write items until it is told to stop: `python -m faults.workload JSON`."""
 
 import logging
 import random
@@ -13,9 +13,9 @@ from typing import TextIO
 import msgspec
 
 from cache_aside import CacheAside, LoadUnavailableError, Options, OverloadedError, Policy
-from tests.faults.database import Database
-from tests.faults.history import Read, Write
-from tests.faults.mutations import MUTATIONS
+from faults.database import Database
+from faults.history import Read, Write
+from faults.mutations import MUTATIONS
 
 ITEM = Policy(name="item", value_type=int, ttl_seconds=600, load_timeout_seconds=2, wait_timeout_seconds=1)
 OPTIONS = Options(invalidation_seconds=0.3, probe_interval_seconds=0.1)

@@ -10,13 +10,13 @@ import redis
 from cache_aside import AsyncCacheAside, CacheAside, Credentials, Options, OutboxRow, Policy, Relay, Replicas, Served
 from cache_aside.invalidation import BARRIER_KEY
 from constructs_lib.cache_users import access_string
+from faults.replication import ReplicationGroup, client_of
 from local.tls import ensure_certificates
 from stacks.cache_rights import COMMANDS, KEY_PATTERNS
 from storefront.entities import Product, Role, Session
 from storefront.policies import KEY_PREFIXES, PRODUCT, SESSION, product_key, session_key
 from tests.cache_aside.conftest import tls_of
 from tests.cache_aside.harness import Cache, OnLoop
-from tests.faults.replication import ReplicationGroup, client_of
 
 pytestmark = pytest.mark.engines
 

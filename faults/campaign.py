@@ -18,14 +18,14 @@ import msgspec
 
 from cache_aside import CacheAside, LoadUnavailableError, Relay
 from cache_aside.envelope import State
+from faults.database import Database
+from faults.history import Read, Violation, Write, load, violations
+from faults.mutations import MUTATIONS
+from faults.proxy import Fault
+from faults.replication import AUTH_TOKEN, ReplicationGroup, client_of
+from faults.workload import ITEM, OPTIONS, Settings
 from local.engines import Postgres
 from local.tls import ensure_certificates
-from tests.faults.database import Database
-from tests.faults.history import Read, Violation, Write, load, violations
-from tests.faults.mutations import MUTATIONS
-from tests.faults.proxy import Fault
-from tests.faults.replication import AUTH_TOKEN, ReplicationGroup, client_of
-from tests.faults.workload import ITEM, OPTIONS, Settings
 
 KEYS = [f"item:{number}" for number in range(60)]
 WORKERS = 3
@@ -199,7 +199,7 @@ def _start_worker(
         history=str(file),
         mutation=mutation,
     )
-    return subprocess.Popen([sys.executable, "-m", "tests.faults.workload", msgspec.json.encode(settings).decode()])
+    return subprocess.Popen([sys.executable, "-m", "faults.workload", msgspec.json.encode(settings).decode()])
 
 
 @contextmanager
@@ -248,7 +248,7 @@ def _report(events: list[Read | Write], disagreements: list[str], bound_seconds:
 
 
 def main() -> None:
-    """`python -m tests.faults.campaign NAME SECONDS [MUTATION]` prints the report as JSON."""
+    """`python -m faults.campaign NAME SECONDS [MUTATION]` prints the report as JSON."""
     name, seconds, *mutation = sys.argv[1:]
     if mutation:
         MUTATIONS[mutation[0]][1]()

@@ -10,10 +10,10 @@ import pytest
 import redis
 
 from cache_aside import Options, OverloadedError, Policy, Served
+from faults.proxy import Fault, FaultProxy
 from local.engines import Valkey
+from tests.cache_aside.faults.conftest import QUICK, Connect
 from tests.cache_aside.harness import Cache
-from tests.faults.conftest import QUICK, Connect
-from tests.faults.proxy import Fault, FaultProxy
 
 pytestmark = pytest.mark.engines
 KEY = "number:1"

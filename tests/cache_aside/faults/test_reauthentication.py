@@ -6,9 +6,9 @@ import pytest
 import redis
 
 from cache_aside import Credentials, Options, Policy, Served
+from faults.proxy import FaultProxy
+from tests.cache_aside.faults.conftest import Connect
 from tests.cache_aside.harness import Cache
-from tests.faults.conftest import Connect
-from tests.faults.proxy import FaultProxy
 
 pytestmark = pytest.mark.engines
 

@@ -1,14 +1,13 @@
-"""Breaks the protocol in each known way and shows that a check notices: `python -m tests.faults.mutants [NAME...]`."""
+"""Breaks the protocol in each known way and shows that a check notices: `python -m faults.mutants [NAME...]`."""
 
 import subprocess
 import sys
 
 import msgspec
 
-from tests.cache_aside.model import explore
-from tests.cache_aside.test_interleavings import two_threads
-from tests.faults.campaign import Report
-from tests.faults.mutations import MUTATIONS
+from faults.campaign import Report
+from faults.model import explore, two_threads
+from faults.mutations import MUTATIONS
 
 SECONDS = {"calm": 8, "cuts": 12, "failovers": 12}
 
@@ -17,9 +16,9 @@ def evidence(name: str) -> str:
     """What gave the mutation away; empty: nothing did."""
     check, _ = MUTATIONS[name]
     if check == "interleavings":
-        command = [sys.executable, "-m", "tests.faults.mutants", "--interleavings", name]
+        command = [sys.executable, "-m", "faults.mutants", "--interleavings", name]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    command = [sys.executable, "-m", "tests.faults.campaign", check, str(SECONDS[check]), name]
+    command = [sys.executable, "-m", "faults.campaign", check, str(SECONDS[check]), name]
     report = msgspec.json.decode(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout, type=Report)
     if report.violations:
         first = report.violations[0]

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from cache_aside import AsyncCacheAside, LoadTimeoutError, Options, Policy, Served
+from faults.proxy import Fault, FaultProxy
 from local.engines import Valkey
 from tests.cache_aside.conftest import tls_of
-from tests.faults.proxy import Fault, FaultProxy
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("operator")]
 NUMBER = Policy(name="number", value_type=int, ttl_seconds=60, early_refresh_beta=0)

@@ -10,9 +10,9 @@ import pytest
 from botocore.stub import Stubber
 
 from functions.auth_token_rotation import secret as rotated
-from stacks import deployment_target
+from stacks import preflight
 from stacks.config import StageConfig
-from stacks.deployment_target import RotationRunsError, WrongTargetError, check, check_engine, check_rotation
+from stacks.preflight import RotationRunsError, WrongTargetError, check, check_engine, check_rotation
 from stacks.stages import load
 from tests.infra.synthesis import SETTINGS
 
@@ -102,7 +102,7 @@ def test_an_engine_that_cannot_be_found_out_is_no_permission(session: StubbedSes
 
 def test_a_wrong_setting_ends_the_command_with_one_clear_error() -> None:
     with pytest.raises(SystemExit, match="error: unknown stage 'prdo'; allowed: dev, prod"):
-        deployment_target.main(["-c", "stage=prdo"])
+        preflight.main(["-c", "stage=prdo"])
 
 
 def deployed_with(session: StubbedSession, **labels: list[str]) -> None:
@@ -168,5 +168,5 @@ def test_a_rotation_that_cannot_be_asked_about_refuses_the_deployment(session: S
 
 
 def test_the_labels_are_those_of_the_rotation() -> None:
-    found = (deployment_target.CURRENT, deployment_target.PENDING, deployment_target.TWO_TOKENS)
+    found = (preflight.CURRENT, preflight.PENDING, preflight.TWO_TOKENS)
     assert found == (rotated.CURRENT, rotated.PENDING, rotated.TWO_TOKENS)

@@ -1,4 +1,4 @@
-"""The exceptions from the rule packs: docs/exceptions.yaml is their one source, for the code and for auditors alike.
+"""What was accepted of the rule packs: audit/accepted_findings.yaml is the one source, for code and auditors alike.
 
 Constructs acknowledge nothing themselves. Whoever uses one in another app decides there what to accept, and finds what
 was decided here, and why, in the register.
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stacks.config import StageConfig
 from stacks.stages import shown, values
 
-REGISTER = Path(__file__).parents[1] / "docs" / "exceptions.yaml"
+REGISTER = Path(__file__).parents[1] / "audit" / "accepted_findings.yaml"
 _CFN_LINT_RULE = re.compile(r"[EWI]\d{4}")
 
 Prose = Annotated[str, Field(min_length=30)]
@@ -91,7 +91,7 @@ def matching(root: IConstruct, path: str) -> Iterator[IConstruct]:
 
 def _acknowledge(construct: IConstruct, rules: tuple[str, ...], reason: str) -> None:
     if not cdk.CfnResource.is_cfn_resource(construct):
-        raise TypeError(f"docs/exceptions.yaml: {construct.node.path} is no resource")
+        raise TypeError(f"audit/accepted_findings.yaml: {construct.node.path} is no resource")
     resource = cast(cdk.CfnResource, construct)
     for rule in rules:
         if rule.startswith("CKV"):

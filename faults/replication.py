@@ -5,9 +5,9 @@ from pathlib import Path
 
 import redis
 
+from faults.proxy import Fault, FaultProxy
 from local.engines import Valkey
 from local.tls import Certificates
-from tests.faults.proxy import Fault, FaultProxy
 
 AUTH_TOKEN = "a-token-of-the-tests-only"
 

@@ -6,12 +6,11 @@ import pytest
 import redis
 
 from cache_aside import AsyncCacheAside, CacheAside, Options
+from faults.proxy import FaultProxy
 from local.engines import Valkey
-from tests.cache_aside.conftest import tls_of, valkey
+from tests.cache_aside.conftest import tls_of
 from tests.cache_aside.harness import Cache, OnLoop
-from tests.faults.proxy import FaultProxy
 
-__all__ = ["valkey"]
 Connect = Callable[..., Cache]
 
 

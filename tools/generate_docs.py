@@ -14,14 +14,14 @@ from aws_cdk.assertions import Template
 
 from app import build, cdk_context
 from audit.security_hub import CONTROLS, NOT_APPLICABLE
-from docs.picture import Templates, picture
+from stacks.accepted_findings import decisions
 from stacks.config import STAGES
-from stacks.exceptions import decisions
 from stacks.stages import settings
+from tools.picture import Templates, picture
 
 README = Path(__file__).parents[1] / "README.md"
-SECURITY_HUB = Path(__file__).with_name("security-hub.md")
-ALARMS = Path(__file__).with_name("alarms.md")
+SECURITY_HUB = README.parent / "docs" / "security-hub.md"
+ALARMS = README.parent / "docs" / "alarms.md"
 
 
 def generated(readme: str, templates: Templates) -> str:
@@ -101,7 +101,7 @@ The cache's alarms exist for every node. Limits of memory, connections and load 
 _SECURITY_HUB_HEAD = """# AWS Foundational Security Best Practices
 
 Written by `make docs` from [audit/security_hub.py](../audit/security_hub.py), which a test runs against the prod
-templates, and from the [register of exceptions](exceptions.yaml).
+templates, and from the [register of exceptions](../audit/accepted_findings.yaml).
 
 | control | asks for | prod |
 |---|---|---|"""
