@@ -35,7 +35,7 @@ class Database(Construct):
     """A database instance and, if wanted, its standby. TLS is required and IAM users may connect.
 
     RDS makes and keeps the master password; `grant_master_secret_read` is for the function that makes the roles.
-    Another engine is another database: see docs/decisions/one-engine-switch.md before changing it.
+    Another engine is another database: see docs/decisions/database-engine.md before changing it.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ POSTGRES_18: Final = DatabaseEngine(
 # A minor version only because the linters know no shorter one for MySQL. Leave it alone when RDS is ahead of it: it is
 # sent again when it changes, and RDS does not go back. When new instances cannot have it any more, the linters say so.
 # RDS exports logs that are files; the audit log needs a plug-in ("Publishing MySQL logs to Amazon CloudWatch Logs", RDS
-# User Guide). The general log stays off: see docs/decisions/one-engine-switch.md.
+# User Guide). The general log stays off: see docs/decisions/database-engine.md.
 MYSQL_8_4: Final = DatabaseEngine(
     name="mysql",
     version=rds.DatabaseInstanceEngine.mysql(version=rds.MysqlEngineVersion.VER_8_4_10),

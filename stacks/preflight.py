@@ -55,7 +55,7 @@ def check(config: StageConfig, session: boto3.Session) -> str:
 
 
 def check_engine(config: StageConfig, session: boto3.Session) -> None:
-    """Nothing, unless the stage has a database of another engine: see docs/decisions/one-engine-switch.md.
+    """Nothing, unless the stage has a database of another engine: see docs/decisions/database-engine.md.
 
     :raises WrongTargetError: if it has, or if that cannot be found out
     """
