@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from cache_aside.commands import COMPARE_AND_SET, COUNT, Op
+from cache_aside.commands import COMPARE_AND_SET, Op
 
 INFO = b"role:%s\r\nconnected_slaves:%d\r\nmaster_replid:%s\r\n"
 
@@ -50,14 +50,8 @@ class FakeServer:
 
     def _eval(self, script: str, keys: int, key: str, *arguments: Any) -> object:
         assert keys == 1
-        scripts: dict[str, Callable[..., object]] = {COMPARE_AND_SET: self._compare_and_set, COUNT: self._count}
-        return scripts[script](key, *arguments)
-
-    def _count(self, key: str, window_ms: int) -> list[int]:
-        total = int(self.peek(key) or 0) + 1
-        _, ends = self._data[key] if total > 1 else (b"", float("inf"))
-        self._data[key] = (str(total).encode(), ends if ends < float("inf") else self._clock() + window_ms / 1000)
-        return [total, self._pttl(key)]
+        assert script == COMPARE_AND_SET
+        return self._compare_and_set(key, *arguments)
 
     def _compare_and_set(self, key: str, old: bytes, new: bytes, ttl_ms: int) -> int:
         if self.peek(key) != old:

@@ -11,7 +11,6 @@ if cache.invalidate("product:42").pending:
 
 from cache_aside.aio import AsyncCacheAside
 from cache_aside.client import CacheAside
-from cache_aside.counting import Count
 from cache_aside.credentials import Credentials
 from cache_aside.emf import EmbeddedMetrics
 from cache_aside.errors import (
@@ -31,7 +30,6 @@ __all__ = [
     "AsyncCacheAside",
     "CacheAside",
     "CacheUnavailableError",
-    "Count",
     "Credentials",
     "EmbeddedMetrics",
     "Event",

@@ -10,7 +10,6 @@ from typing import Any, ParamSpec, TypeVar
 from cache_aside.aio_link import AsyncLink
 from cache_aside.cached import Cached
 from cache_aside.commands import Background, Command, Deliver, Join, Load, Pause, RoundTrip, Steps
-from cache_aside.counting import Count, clear, count
 from cache_aside.errors import CacheUnavailableError, LoadTimeoutError, OverloadedError
 from cache_aside.flights import Flights
 from cache_aside.invalidation import identify, invalidate
@@ -114,15 +113,6 @@ class AsyncCacheAside:
             return Cached(template, function, read, self.invalidate)
 
         return decorate
-
-    async def count(self, *keys: str, window_seconds: float) -> list[Count]:
-        """Count each key once more; see `CacheAside.count`."""
-        counts: list[Count] = await self._drive(count(keys, window_seconds))
-        return counts
-
-    async def clear_counts(self, *keys: str) -> None:
-        """Count these keys from nothing again; see `CacheAside.clear_counts`."""
-        await self._drive(clear(keys))
 
     async def replication_id(self) -> str:
         """The replication history that the primary serves; see `CacheAside.replication_id`."""

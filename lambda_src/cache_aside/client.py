@@ -11,7 +11,6 @@ from typing import Any, ParamSpec, TypeVar
 
 from cache_aside.cached import Cached
 from cache_aside.commands import Background, Command, Deliver, Join, Load, Pause, RoundTrip, Steps
-from cache_aside.counting import Count, clear, count
 from cache_aside.errors import CacheUnavailableError, OverloadedError
 from cache_aside.flights import Flights
 from cache_aside.invalidation import identify, invalidate
@@ -121,25 +120,6 @@ class CacheAside:
             return Cached(template, function, read, self.invalidate)
 
         return decorate
-
-    def count(self, *keys: str, window_seconds: float) -> list[Count]:
-        """Count each key once more, in windows that begin with the first count of a key; one round trip.
-
-        For limits that all processes share. A key that counts holds nothing else; it is gone when its window ends.
-
-        Raises:
-            CacheUnavailableError: nobody knows; the caller decides what to do without.
-        """
-        counts: list[Count] = self._drive(count(keys, window_seconds))
-        return counts
-
-    def clear_counts(self, *keys: str) -> None:
-        """Count these keys from nothing again.
-
-        Raises:
-            CacheUnavailableError: they may keep their counts until their windows end.
-        """
-        self._drive(clear(keys))
 
     def replication_id(self) -> str:
         """The replication history that the primary serves; it changes with every failover and restart.

@@ -18,12 +18,6 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
 return 1"""
 
-# One more at KEYS[1], which lasts ARGV[1] ms from its first. Together, so that no counter ever is without an end.
-COUNT = """\
-local total = redis.call('INCR', KEYS[1])
-if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
-return {total, redis.call('PTTL', KEYS[1])}"""
-
 
 def get(key: str) -> Op:
     """Read a key."""
@@ -43,16 +37,6 @@ def exchange(key: str, old: bytes, new: bytes, ttl_ms: int) -> Op:
 def release(key: str, old: bytes) -> Op:
     """Delete exactly these bytes; the reply is 1, or 0 when the key holds anything else."""
     return exchange(key, old, b"", 0)
-
-
-def count_one(key: str, window_ms: int) -> Op:
-    """Count once more; the reply is how often, and the ms until the window ends."""
-    return ("EVAL", COUNT, 1, key, window_ms)
-
-
-def clear_counts(keys: Sequence[str]) -> Op:
-    """Forget how often these keys were counted."""
-    return ("DEL", *keys)
 
 
 class RoundTrip(msgspec.Struct, frozen=True, gc=False):

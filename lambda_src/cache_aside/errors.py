@@ -22,4 +22,4 @@ class OverloadedError(LoadUnavailableError):
 
 
 class CacheUnavailableError(Exception):
-    """The cache did not answer. Reads handle it themselves; `replication_id()` and counting let it out."""
+    """The cache did not answer. Reads handle it themselves; `replication_id()` lets it out."""

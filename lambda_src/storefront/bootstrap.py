@@ -22,7 +22,6 @@ from storefront.services.flags import FlagService
 from storefront.services.invalidation import Invalidator
 from storefront.services.inventory import InventoryService
 from storefront.services.leaderboard import LeaderboardService
-from storefront.services.login_limit import LoginLimit
 from storefront.services.products import ProductService
 from storefront.services.purchases import PurchaseService
 from storefront.services.sessions import SessionService
@@ -41,11 +40,10 @@ def build_app(settings: Settings, *, background: bool = False, observer: Observe
     cache = _connect_cache(settings, outbox, background=background, observer=observer)
     invalidator = Invalidator(cache, outbox)
     products, purchases = ProductRepository(database), PurchaseRepository(database)
-    limit = LoginLimit(cache, settings.login_limits)
     services = Services(
         products=ProductService(products, cache, invalidator),
-        sessions=SessionService(SessionRepository(database), cache, invalidator, limit),
-        users=UserService(UserRepository(database), invalidator, limit),
+        sessions=SessionService(SessionRepository(database), cache, invalidator),
+        users=UserService(UserRepository(database), invalidator),
         flags=FlagService(FlagRepository(database), cache, invalidator),
         inventory=InventoryService(InventoryRepository(database)),
         purchases=PurchaseService(purchases, products),

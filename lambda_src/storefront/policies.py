@@ -14,8 +14,7 @@ PRODUCT_PREFIX = "product:"
 SESSION_PREFIX = "session:"
 LEADERBOARD_PREFIX = "leaderboard:"
 FLAG_PREFIX = "flag:"
-LOGIN_PREFIX = "login:"
-KEY_PREFIXES = (PRODUCT_PREFIX, SESSION_PREFIX, LEADERBOARD_PREFIX, FLAG_PREFIX, LOGIN_PREFIX)
+KEY_PREFIXES = (PRODUCT_PREFIX, SESSION_PREFIX, LEADERBOARD_PREFIX, FLAG_PREFIX)
 """Of every key that the app uses. Under role-based access its user may touch no other (stacks/cache_rights.py)."""
 
 LEADERBOARD_SIZE = 100

@@ -7,7 +7,6 @@ from typing import TypeVar
 from storefront.cache_login import CacheLogin, CacheUser, cache_login
 from storefront.endpoints import Endpoint, endpoint_of
 from storefront.engines import DEFAULT_PORTS, Engine, engine_of
-from storefront.services.login_limit import LoginLimits
 
 T = TypeVar("T")
 
@@ -23,7 +22,6 @@ class Settings:
     `cache_timeout_seconds` bounds each step of talking to the cache.
     `relay_period_seconds` is the longest that may pass before the deletions that did not reach the cache are repeated;
     default 120: EventBridge runs the relay each minute, at any moment of that minute.
-    `login_limits` bound how many passwords may be tried; the environment has no say in them.
     `database_password` is for local use; None: IAM tokens. `region` is where tokens are signed for.
     """
 
@@ -37,7 +35,6 @@ class Settings:
     database_password: str | None = field(default=None, repr=False)
     region: str
     relay_period_seconds: int = 120
-    login_limits: LoginLimits = field(default_factory=LoginLimits)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

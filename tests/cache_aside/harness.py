@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from cache_aside import AsyncCacheAside, Count, Invalidation, Policy, Replicas, Result
+from cache_aside import AsyncCacheAside, Invalidation, Policy, Replicas, Result
 from cache_aside.commands import Op
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.server import Identity
@@ -120,10 +120,6 @@ class Cache(Protocol):
 
     def invalidate(self, *keys: str, replicas: Replicas = Replicas.PRIMARY) -> Invalidation: ...
 
-    def count(self, *keys: str, window_seconds: float) -> list[Count]: ...
-
-    def clear_counts(self, *keys: str) -> None: ...
-
     def replication_id(self) -> str: ...
 
     def available(self) -> bool: ...
@@ -155,12 +151,6 @@ class OnLoop:
 
     def invalidate(self, *keys: str, replicas: Replicas = Replicas.PRIMARY) -> Invalidation:
         return self._wait(self._client.invalidate(*keys, replicas=replicas))
-
-    def count(self, *keys: str, window_seconds: float) -> list[Count]:
-        return self._wait(self._client.count(*keys, window_seconds=window_seconds))
-
-    def clear_counts(self, *keys: str) -> None:
-        self._wait(self._client.clear_counts(*keys))
 
     def replication_id(self) -> str:
         return self._wait(self._client.replication_id())

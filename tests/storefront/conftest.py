@@ -22,7 +22,6 @@ from local.tls import Certificates, ensure_certificates
 from storefront.bootstrap import build_app, build_relay, connect_database
 from storefront.passwords import hash_password
 from storefront.relay import InvalidationRelay
-from storefront.services.login_limit import LoginLimits
 from storefront.settings import Settings
 from tests.sql_engines import KINDS, SQL_ENGINES
 from tests.storefront.counting import RecordingConnection
@@ -124,9 +123,8 @@ def migrated(environment: None) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def settings(migrated: dict[str, Any]) -> Settings:
-    """The app's, but more patient with the cache, so that a busy machine fails no test, and with logging in."""
-    many = LoginLimits(per_user_and_address=10_000, per_user=10_000, per_address=10_000)
-    return replace(Settings.from_environment(os.environ), cache_timeout_seconds=5, login_limits=many)
+    """The app's, but more patient with the cache, so that a busy machine fails no test."""
+    return replace(Settings.from_environment(os.environ), cache_timeout_seconds=5)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from storefront.repositories.outbox import OutboxRepository
 from storefront.repositories.sessions import SessionRepository
 from storefront.services.errors import NotLoggedInError
 from storefront.services.invalidation import Invalidator
-from storefront.services.login_limit import LoginLimit, LoginLimits
 from storefront.services.sessions import LIFETIME, SessionService
 from storefront.settings import Settings
 from tests.storefront.deployment import OPERATOR
@@ -94,15 +93,13 @@ def test_session_ends_when_it_expires_and_the_next_login_removes_it(settings: Se
     database = Database(lambda: connect_database(settings))
     bypassed = CacheAside.connect("localhost", 1)
     invalidator = Invalidator(bypassed, OutboxRepository(database))
-    service = SessionService(
-        SessionRepository(database), bypassed, invalidator, LoginLimit(bypassed, LoginLimits()), clock=lambda: now
-    )
-    token, session = service.log_in(**OPERATOR, address="192.0.2.1")
+    service = SessionService(SessionRepository(database), bypassed, invalidator, clock=lambda: now)
+    token, session = service.log_in(**OPERATOR)
     now = session.expires_at - timedelta(seconds=1)
     assert service.current(token) == session
     now = session.expires_at
     with pytest.raises(NotLoggedInError):
         service.current(token)
-    service.log_in(**OPERATOR, address="192.0.2.1")
+    service.log_in(**OPERATOR)
     expired = master.execute("SELECT count(*) FROM sessions WHERE expires_at <= %s", [now]).fetchone()
     assert expired == (0,)

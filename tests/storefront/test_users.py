@@ -2,15 +2,11 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from wsgiref.types import WSGIApplication
 
 import httpx
 import pytest
 
-from storefront.bootstrap import build_app
-from storefront.services.login_limit import LoginLimits
-from storefront.settings import Settings
 from tests.storefront.conftest import log_in
 from tests.storefront.sql import Connection
 
@@ -105,20 +101,6 @@ def test_wrong_current_password_changes_nothing(client: httpx.Client, app: WSGIA
 @pytest.mark.parametrize("new", ["", "seven77", "x" * 1025])
 def test_new_password_has_8_to_1024_characters(client: httpx.Client, token: str, new: str) -> None:
     assert change(client, token, "a guess", new).status_code == 422
-
-
-def test_guesses_of_the_current_password_are_limited_together_with_logins(
-    settings: Settings, app: WSGIApplication, new_user: NewUser
-) -> None:
-    user = new_user()
-    token = log_in(app, user)
-    limited = build_app(replace(settings, login_limits=LoginLimits(per_user_and_address=3)))
-    with httpx.Client(transport=httpx.WSGITransport(app=limited), base_url="http://storefront") as client:
-        assert [change(client, token, "a guess").status_code for _ in range(2)] == [403, 403]
-        assert client.post("/sessions", json={**user, "password": "a guess"}).status_code == 401
-        refused = change(client, token, user["password"])
-        assert refused.status_code == 429
-        assert int(refused.headers["Retry-After"]) > 0
 
 
 def test_of_two_changes_at_once_one_is_made(

@@ -31,7 +31,6 @@ _HEADERS = {
 _ALWAYS = _HEADERS.keys() - {"Cache-Control", "X-Invalidation"}
 _OF_PROBLEMS = {
     HTTPStatus.UNAUTHORIZED: ["WWW-Authenticate"],
-    HTTPStatus.TOO_MANY_REQUESTS: ["Retry-After"],
     HTTPStatus.SERVICE_UNAVAILABLE: ["Retry-After"],
 }
 

@@ -59,14 +59,13 @@ class Services:
 class Call:
     """A request, checked as far as its operation's row says.
 
-    `product_id` or `name` is what the path names; `body` and `query` are of the row's types; `address` is the client's;
-    `session` is the current one of `token`, when the row is not for anyone. `if_match` are the versions that the client
-    accepts, None any. `idempotency_key` is that of the request and of its repeats.
+    `product_id` or `name` is what the path names; `body` and `query` are of the row's types; `session` is the current
+    one of `token`, when the row is not for anyone. `if_match` are the versions that the client accepts, None any.
+    `idempotency_key` is that of the request and of its repeats.
     """
 
     product_id: int = 0
     name: str = ""
-    address: str = ""
     body: Any = None
     query: Any = None
     token: str = ""

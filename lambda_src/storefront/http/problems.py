@@ -19,7 +19,6 @@ from storefront.services.errors import (
     NotLoggedInError,
     OutOfStockError,
     ProductNotFoundError,
-    TooManyAttemptsError,
     UsernameTakenError,
     VersionMismatchError,
     WrongCredentialsError,
@@ -57,10 +56,6 @@ def answer(error: Exception) -> falcon.HTTPError:
     match error:
         case NotAllowedError():
             return falcon.HTTPForbidden(description=f"Only for: {', '.join(error.roles)}.")
-        case TooManyAttemptsError():
-            return falcon.HTTPTooManyRequests(
-                description="Too many passwords were tried.", retry_after=error.retry_after_seconds
-            )
         case OverloadedError():
             logger.warning("overloaded: %s", error)
             return falcon.HTTPServiceUnavailable(

@@ -28,7 +28,6 @@ def read_call(
         **named,
         query=_query(request, row.query) if row.query else None,
         body=read_body(request, decode) if decode else None,
-        address=request.remote_addr,
         token=token,
         current=session,
         if_match=if_match(request) if row.if_match else None,

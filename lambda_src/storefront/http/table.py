@@ -36,7 +36,7 @@ OPERATIONS = (
         body=Credentials,
         replies={CREATED: SessionCreated},
         headers=("Cache-Control",),
-        problems=(HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS),
+        problems=(HTTPStatus.UNAUTHORIZED,),
     ),
     Operation(
         method="GET",
@@ -85,7 +85,7 @@ OPERATIONS = (
         body=PasswordChange,
         replies={NO_CONTENT: None, HTTPStatus.ACCEPTED: RevocationPending},
         headers=("Cache-Control", "X-Invalidation"),
-        problems=(HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS),
+        problems=(HTTPStatus.FORBIDDEN,),
     ),
     Operation(
         method="GET",

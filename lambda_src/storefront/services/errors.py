@@ -27,14 +27,6 @@ class WrongPasswordError(Exception):
     """Who is logged in has not given their password."""
 
 
-class TooManyAttemptsError(Exception):
-    """Passwords were tried too often; again after `retry_after_seconds`."""
-
-    def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__(retry_after_seconds)
-        self.retry_after_seconds = retry_after_seconds
-
-
 class UsernameTakenError(Exception):
     """Another user has this name."""
 

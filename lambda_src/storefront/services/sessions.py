@@ -12,7 +12,6 @@ from storefront.policies import SESSION, session_key
 from storefront.repositories.sessions import SessionRepository
 from storefront.services.errors import NotLoggedInError, WrongCredentialsError
 from storefront.services.invalidation import Invalidator
-from storefront.services.login_limit import LoginLimit
 
 LIFETIME = timedelta(hours=8)
 
@@ -30,21 +29,15 @@ class SessionService:
         repository: SessionRepository,
         cache: CacheAside,
         invalidator: Invalidator,
-        limit: LoginLimit,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._repository = repository
         self._cache = cache
         self._invalidator = invalidator
-        self._limit = limit
         self._clock = clock
 
-    def log_in(self, username: str, password: str, *, address: str) -> tuple[str, Session]:
-        """A new token and its session. WrongCredentialsError takes as long for a user that does not exist.
-
-        TooManyAttemptsError for a user or an address that has tried too often.
-        """
-        self._limit.attempt(username, address)
+    def log_in(self, username: str, password: str) -> tuple[str, Session]:
+        """A new token and its session. WrongCredentialsError takes as long for a user that does not exist."""
         account = self._repository.find_account(username)
         matches = verify_password(password, account.password_hash if account else UNKNOWN_USER_HASH)
         if account is None or not matches:
@@ -52,7 +45,6 @@ class SessionService:
         token, now = secrets.token_urlsafe(32), self._clock().replace(microsecond=0)
         if not self._repository.insert(token_hash(token), account, now + LIFETIME, now=now):
             raise WrongCredentialsError
-        self._limit.succeeded(username, address)
         return token, Session(account.id, username, account.role, now + LIFETIME)
 
     def current(self, token: str) -> Session:

@@ -7,15 +7,14 @@ from storefront.passwords import hash_password, verify_password
 from storefront.repositories.users import UserRepository
 from storefront.services.errors import UsernameTakenError, WrongPasswordError
 from storefront.services.invalidation import Invalidator
-from storefront.services.login_limit import LoginLimit
 from storefront.services.sessions import token_hash
 
 
 class UserService:
     """Users and their passwords, of which the database holds hashes only."""
 
-    def __init__(self, repository: UserRepository, invalidator: Invalidator, limit: LoginLimit) -> None:
-        self._repository, self._invalidator, self._limit = repository, invalidator, limit
+    def __init__(self, repository: UserRepository, invalidator: Invalidator) -> None:
+        self._repository, self._invalidator = repository, invalidator
 
     def create(self, username: str, password: str, role: Role) -> None:
         """UsernameTakenError; DatabaseUnavailableError."""
@@ -24,17 +23,14 @@ class UserService:
         except DuplicateError as error:
             raise UsernameTakenError from error
 
-    def change_password(self, session: Session, token: str, *, current: str, new: str, address: str) -> Invalidation:
+    def change_password(self, session: Session, token: str, *, current: str, new: str) -> Invalidation:
         """Ends every session of that user but the one of `token`; confirmed as `SessionService.log_out` is.
 
-        WrongPasswordError when `current` is not the password, or not any more. TooManyAttemptsError: guesses are
-        limited together with logins. DatabaseUnavailableError.
+        WrongPasswordError when `current` is not the password, or not any more. DatabaseUnavailableError.
         """
-        self._limit.attempt(session.username, address)
         stored = self._repository.find_password_hash(session.user_id)
         if stored is None or not verify_password(current, stored):
             raise WrongPasswordError
-        self._limit.succeeded(session.username, address)
         obsolete = self._repository.change_password(session.user_id, stored, hash_password(new), keep=token_hash(token))
         if obsolete is None:
             raise WrongPasswordError

@@ -8,7 +8,7 @@ from storefront.http.schemas.sessions import CurrentSession, SessionCreated
 
 
 def log_in(services: Services, call: Call) -> Reply:
-    token, session = services.sessions.log_in(call.body.username, call.body.password, address=call.address)
+    token, session = services.sessions.log_in(call.body.username, call.body.password)
     return Reply(HTTPStatus.CREATED, SessionCreated(token, session.expires_at), PRIVATE)
 
 

@@ -18,5 +18,5 @@ def create_user(services: Services, call: Call) -> Reply:
 
 def change_password(services: Services, call: Call) -> Reply:
     current, new = call.body.current_password, call.body.new_password
-    outcome = services.users.change_password(call.session, call.token, current=current, new=new, address=call.address)
+    outcome = services.users.change_password(call.session, call.token, current=current, new=new)
     return revoked(services, outcome)
