@@ -16,7 +16,7 @@ from cdk_nag import (
     WriteNagSuppressionsToCloudFormationAspect,
 )
 
-from constructs_lib.errors import PropError
+from constructs_lib import PropError
 from stacks.accepted_findings import acknowledge
 from stacks.app_stack import AppStack
 from stacks.data_stack import DataStack

@@ -5,19 +5,23 @@ from aws_cdk import CfnOutput
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from constructs_lib.invalidation_relay import InvalidationRelay
-from constructs_lib.lambda_service import LambdaService
-from constructs_lib.python_bundle import fingerprint
-from constructs_lib.schema_migration import SchemaMigration
-from constructs_lib.service_alarms import ServiceAlarms
-from constructs_lib.web_entry import WebEntry
-from constructs_lib.web_firewall import WebFirewall
+from constructs_lib import (
+    DataAccess,
+    FunctionSettings,
+    InvalidationRelay,
+    LambdaService,
+    SchemaMigration,
+    WebEntry,
+    WebFirewall,
+    fingerprint,
+)
 from stacks import function_code
 from stacks.config import StageConfig
 from stacks.data_stack import DataStack
-from stacks.function_code import ARCHITECTURES
+from stacks.network_policy import LOAD_BALANCER
 from stacks.network_stack import NetworkStack
 from stacks.retention import kept_if_protected, log_settings
+from stacks.service_alarms import ServiceAlarms
 
 DATABASE_USER = "storefront_app"
 
@@ -50,9 +54,11 @@ class AppStack(cdk.Stack):
             enable_key_rotation=True,
             removal_policy=cdk.RemovalPolicy.DESTROY,  # it encrypts nothing that outlives the functions
         )
-        migration = self._migration(config, network, data)
-        service = self._service(config, network, data)
-        relay = self._relay(config, network, data)
+        functions = network.function_settings(config, self.environment_key)
+        access = DataAccess(cache=data.cache, database=data.database, database_user=DATABASE_USER)
+        migration = self._migration(config, functions, access, data.database_key)
+        service = self._service(config, functions, access)
+        relay = self._relay(config, functions, access)
         for function in (service.function, relay.function):
             function.node.add_dependency(migration.resource)
         entry = self._web_entry(config, network, service)
@@ -70,66 +76,45 @@ class AppStack(cdk.Stack):
         CfnOutput(self, "FunctionName", value=service.function.function_name)
         CfnOutput(self, "FirstOperatorSecretArn", value=migration.first_operator.secret_arn)
 
-    def _migration(self, config: StageConfig, network: NetworkStack, data: DataStack) -> SchemaMigration:
+    def _migration(
+        self, config: StageConfig, functions: FunctionSettings, access: DataAccess, key: kms.IKey
+    ) -> SchemaMigration:
         return SchemaMigration(
             self,
             "SchemaMigration",
+            settings=functions,
             code=function_code.of_migration(config),
             handler="functions.schema_migration.handler.handler",
-            python=config.app.python,
-            architecture=ARCHITECTURES[config.app.architecture],
-            vpc=network.network.vpc,
-            vpc_subnets=network.network.app_subnets,
-            security_group=network.security_groups.app,
-            cache=data.cache,
-            database=data.database,
-            database_user=DATABASE_USER,
-            encryption_key=data.database_key,
-            environment_key=self.environment_key,
+            data=access,
+            encryption_key=key,
             reserve_concurrency=config.app.reserved_concurrency is not None,
             schema_hash=fingerprint(function_code.MIGRATIONS),
             sample_data=config.database.sample_data,
             secret_removal_policy=kept_if_protected(config),
-            log_settings=log_settings(config, network.log_key),
         )
 
-    def _service(self, config: StageConfig, network: NetworkStack, data: DataStack) -> LambdaService:
+    def _service(self, config: StageConfig, functions: FunctionSettings, access: DataAccess) -> LambdaService:
         return LambdaService(
             self,
             "Service",
+            settings=functions,
+            description="The storefront",
             code=function_code.of_app(config),
             handler="storefront.lambda_handler.handler",
-            python=config.app.python,
-            architecture=ARCHITECTURES[config.app.architecture],
-            vpc=network.network.vpc,
-            vpc_subnets=network.network.app_subnets,
-            security_group=network.security_groups.app,
-            cache=data.cache,
-            database=data.database,
-            database_user=DATABASE_USER,
-            environment_key=self.environment_key,
+            data=access,
             memory_mib=config.app.memory_mib,
             reserved_concurrency=config.app.reserved_concurrency,
-            log_settings=log_settings(config, network.log_key),
         )
 
-    def _relay(self, config: StageConfig, network: NetworkStack, data: DataStack) -> InvalidationRelay:
+    def _relay(self, config: StageConfig, functions: FunctionSettings, access: DataAccess) -> InvalidationRelay:
         return InvalidationRelay(
             self,
             "InvalidationRelay",
+            settings=functions,
             code=function_code.of_app(config),
             handler="functions.invalidation_relay.handler.handler",
-            python=config.app.python,
-            architecture=ARCHITECTURES[config.app.architecture],
-            vpc=network.network.vpc,
-            vpc_subnets=network.network.app_subnets,
-            security_group=network.security_groups.app,
-            cache=data.cache,
-            database=data.database,
-            database_user=DATABASE_USER,
-            environment_key=self.environment_key,
+            data=access,
             reserved_concurrency=config.app.helper_concurrency,
-            log_settings=log_settings(config, network.log_key),
         )
 
     def _web_entry(self, config: StageConfig, network: NetworkStack, service: LambdaService) -> WebEntry:
@@ -138,7 +123,7 @@ class AppStack(cdk.Stack):
             "WebEntry",
             vpc=network.network.vpc,
             vpc_subnets=network.network.public_subnets,
-            security_group=network.security_groups.load_balancer,
+            security_group=network.security_groups[LOAD_BALANCER],
             target=service.target,
             certificate_arn=config.certificate_arn,
             domain_name=config.domain_name,

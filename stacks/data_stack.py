@@ -6,20 +6,24 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from constructs_lib.alarms import Alarms
-from constructs_lib.auth_token import AuthToken
-from constructs_lib.auth_token_rotation import SETTLE_PERIOD, AuthTokenRotation
-from constructs_lib.cache_alarms import CacheAlarms
-from constructs_lib.cache_users import CacheUsers
-from constructs_lib.database import Database
-from constructs_lib.database_alarms import DatabaseAlarms
-from constructs_lib.database_backup import DatabaseBackup
-from constructs_lib.database_engine import DATABASE_ENGINES
-from constructs_lib.database_events import DatabaseEvents
-from constructs_lib.redis_replication_group import REDIS_7_1, VALKEY_8_2, RedisReplicationGroup
-from stacks import cache_rights, function_code
+from constructs_lib import (
+    DATABASE_ENGINES,
+    REDIS_7_1,
+    SETTLE_PERIOD,
+    VALKEY_8_2,
+    Alarms,
+    AuthToken,
+    AuthTokenRotation,
+    CacheAlarms,
+    CacheUsers,
+    Database,
+    DatabaseAlarms,
+    DatabaseBackup,
+    DatabaseEvents,
+    ReplicationGroup,
+)
+from stacks import cache_rights, function_code, network_policy
 from stacks.config import StageConfig
-from stacks.function_code import ARCHITECTURES
 from stacks.network_stack import NetworkStack
 from stacks.retention import kept_if_protected, log_settings
 
@@ -69,16 +73,16 @@ class DataStack(cdk.Stack):
             removal_policy=kept_if_protected(config),
         )
 
-    def _cache(self, config: StageConfig, network: NetworkStack) -> RedisReplicationGroup:
+    def _cache(self, config: StageConfig, network: NetworkStack) -> ReplicationGroup:
         key = self._key("CacheKey", "Cache, its snapshots and AUTH token", config)
         protected = config.deletion_protection
         iam_users = config.cache.auth == "iam"
-        return RedisReplicationGroup(
+        return ReplicationGroup(
             self,
             "Cache",
             vpc=network.network.vpc,
             vpc_subnets=network.network.data_subnets,
-            security_group=network.security_groups.cache,
+            security_group=network.security_groups[network_policy.CACHE],
             engine=ENGINES[config.cache.engine],
             node_type=config.cache.node_type,
             nodes=config.cache.nodes,
@@ -120,18 +124,12 @@ class DataStack(cdk.Stack):
         rotation = AuthTokenRotation(
             self,
             "AuthTokenRotation",
+            settings=network.function_settings(config, environment_key),
             code=function_code.of_app(config),
             handler="functions.auth_token_rotation.handler.handler",
-            python=config.app.python,
-            architecture=ARCHITECTURES[config.app.architecture],
-            vpc=network.network.vpc,
-            vpc_subnets=network.network.app_subnets,
-            security_group=network.security_groups.app,
             cache=self.cache,
             period=cdk.Duration.days(period_days),
-            environment_key=environment_key,
             reserved_concurrency=config.app.helper_concurrency,
-            log_settings=log_settings(config, network.log_key),
         )
         Alarms(self, "AuthTokenRotationAlarms", topic=network.alarm_topic).add(
             "Errors",
@@ -149,7 +147,7 @@ class DataStack(cdk.Stack):
             "Database",
             vpc=network.network.vpc,
             vpc_subnets=network.network.data_subnets,
-            security_group=network.security_groups.database,
+            security_group=network.security_groups[network_policy.DATABASE],
             engine=DATABASE_ENGINES[settings.engine],
             instance_identifier=config.name,
             instance_type=settings.instance_type,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from aws_cdk import aws_lambda as lambda_
 
-from constructs_lib.python_bundle import python_bundle
+from constructs_lib import python_bundle
 from stacks.config import StageConfig
 
 LAMBDA_SRC = Path(__file__).parents[1] / "lambda_src"

@@ -2,15 +2,22 @@
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from constructs_lib.alarm_topic import AlarmTopic
-from constructs_lib.database_engine import DATABASE_ENGINES
-from constructs_lib.log_groups import LogKey
-from constructs_lib.network import Network
-from constructs_lib.security_groups import SecurityGroups, allowed_paths
-from constructs_lib.web_entry import HTTP_PORT, HTTPS_PORT
+from constructs_lib import (
+    DATABASE_ENGINES,
+    HTTP_PORT,
+    HTTPS_PORT,
+    AlarmTopic,
+    FunctionSettings,
+    LogKey,
+    Network,
+    SecurityGroups,
+)
 from stacks.config import StageConfig
+from stacks.function_code import ARCHITECTURES
+from stacks.network_policy import APP, ENDPOINTS, GROUPS, allowed_paths
 from stacks.retention import kept_if_protected, log_settings
 
 
@@ -30,7 +37,12 @@ class NetworkStack(cdk.Stack):
             description="cache-aside: VPC, security groups and endpoints",
             termination_protection=config.deletion_protection,
         )
-        self.log_key = LogKey(self, "LogKey", removal_policy=kept_if_protected(config))
+        self.log_key = LogKey(
+            self,
+            "LogKey",
+            description="Log groups of the cache-aside stacks",
+            removal_policy=kept_if_protected(config),
+        )
         self.alarm_topic = AlarmTopic(self, "AlarmTopic").topic
         cdk.CfnOutput(self, "AlarmTopicArn", value=self.alarm_topic.topic_arn)
         self.network = Network(
@@ -46,6 +58,7 @@ class NetworkStack(cdk.Stack):
             self,
             "SecurityGroups",
             vpc=self.network.vpc,
+            groups=GROUPS,
             paths=allowed_paths(
                 listener_port=HTTPS_PORT if config.https else HTTP_PORT,
                 listener_cidrs=[str(cidr) for cidr in config.web.allowed_cidrs],
@@ -57,14 +70,26 @@ class NetworkStack(cdk.Stack):
         self.network.add_interface_endpoint(
             "SecretsManager",
             ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
-            security_group=self.security_groups.endpoints,
+            security_group=self.security_groups[ENDPOINTS],
         )
         if config.cache.rotation_days:
             self.network.add_interface_endpoint(
                 "ElastiCacheApi",
                 ec2.InterfaceVpcEndpointAwsService.ELASTICACHE,
-                security_group=self.security_groups.endpoints,
+                security_group=self.security_groups[ENDPOINTS],
             )
+
+    def function_settings(self, config: StageConfig, environment_key: kms.IKey) -> FunctionSettings:
+        """What all functions of a stack have in common. `environment_key` encrypts their environments."""
+        return FunctionSettings(
+            vpc=self.network.vpc,
+            vpc_subnets=self.network.app_subnets,
+            security_group=self.security_groups[APP],
+            python=config.app.python,
+            architecture=ARCHITECTURES[config.app.architecture],
+            environment_key=environment_key,
+            log_settings=log_settings(config, self.log_key),
+        )
 
     @property
     def availability_zones(self) -> list[str]:

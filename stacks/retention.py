@@ -4,7 +4,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 
-from constructs_lib.log_groups import LogSettings
+from constructs_lib import LogSettings
 from stacks.config import StageConfig
 
 RETENTION_DAYS = {

@@ -11,9 +11,7 @@ from aws_cdk import aws_sns as sns
 
 from cache_aside import EmbeddedMetrics
 from cache_aside.observe import Event
-from constructs_lib.alarms import Alarms
-from constructs_lib.errors import PropError
-from constructs_lib.instance_size import InstanceSize, instance_size
+from constructs_lib import Alarms, InstanceSize, PropError, instance_size
 from tests.infra.iam_statements import statements
 from tests.infra.synthesis import SETTINGS, Stage, build, warnings
 

@@ -9,22 +9,19 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 
-from constructs_lib.auth_token import AuthToken
-from constructs_lib.errors import PropError
-from constructs_lib.log_groups import LogSettings
-from constructs_lib.redis_replication_group import RedisReplicationGroup
+from constructs_lib import AuthToken, LogSettings, PropError, ReplicationGroup
 from tests.infra.synthesis import Stage
 
 CACHE = "AWS::ElastiCache::ReplicationGroup"
 
 
-def make_cache(**props: Any) -> RedisReplicationGroup:
+def make_cache(**props: Any) -> ReplicationGroup:
     """A cache in a stack of its own, with nothing said that may be left out."""
     stack = cdk.Stack()
     vpc = ec2.Vpc(stack, "Vpc")
     key = kms.Key(stack, "Key")
     token = AuthToken(stack, "Token", encryption_key=key, removal_policy=cdk.RemovalPolicy.DESTROY)
-    return RedisReplicationGroup(
+    return ReplicationGroup(
         stack,
         "Cache",
         vpc=vpc,

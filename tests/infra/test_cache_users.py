@@ -5,9 +5,7 @@ import json
 import aws_cdk as cdk
 import pytest
 
-from constructs_lib.auth_token import AuthToken
-from constructs_lib.cache_users import CacheUsers, access_string
-from constructs_lib.errors import PropError
+from constructs_lib import AuthToken, CacheUsers, PropError, access_string
 from stacks.cache_rights import COMMANDS, KEY_PATTERNS
 from tests.infra.iam_statements import statements
 from tests.infra.replacement import replacements

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from constructs_lib.errors import PropError
+from constructs_lib import PropError
 from tests.infra.replacement import replacements
 from tests.infra.synthesis import Stage, synthesize
 

@@ -9,9 +9,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 
-from constructs_lib.errors import PropError
-from constructs_lib.log_groups import LogSettings
-from constructs_lib.web_firewall import MANAGED_GROUPS, WebFirewall
+from constructs_lib import MANAGED_GROUPS, LogSettings, PropError, WebFirewall
 from tests.infra.synthesis import Stage, synthesize
 
 ACL = "AWS::WAFv2::WebACL"

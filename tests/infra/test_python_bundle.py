@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from constructs_lib.python_bundle import bundle, fingerprint
+from constructs_lib.compute.python_bundle import bundle, fingerprint
 from stacks.function_code import LAMBDA_SRC, MIGRATIONS
 from tests.infra.synthesis import synthesize
 

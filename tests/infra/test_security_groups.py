@@ -1,10 +1,11 @@
-"""The security groups of all three stacks are the table of constructs_lib/security_groups.py, and nothing else."""
+"""The security groups of all three stacks are the table of stacks/network_policy.py, and nothing else."""
 
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from constructs_lib.security_groups import ANYWHERE, GROUPS, AllowedPath, allowed_paths
+from constructs_lib import ANYWHERE, AllowedPath
+from stacks.network_policy import GROUPS, allowed_paths
 from tests.infra.synthesis import SETTINGS, Stage, synthesize
 
 NO_EGRESS = "Disallow all traffic"  # CDK's placeholder in a group without egress; it matches no traffic

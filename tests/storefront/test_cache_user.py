@@ -7,7 +7,7 @@ import httpx
 import pytest
 import redis
 
-from constructs_lib.cache_users import access_string
+from constructs_lib import access_string
 from stacks.cache_rights import COMMANDS, KEY_PATTERNS
 from storefront.bootstrap import build_app, build_relay
 from storefront.cache_login import CacheUser

@@ -17,7 +17,7 @@ TWO_TOKENS = "CACHE_TWO_TOKENS"
 DRAINING_SINCE = "CACHE_DRAINING_SINCE_"
 """And the Unix time of it: since when clients can read the token that will be the only one."""
 
-TOKEN_LENGTH = 64  # as constructs_lib/auth_token.py makes the first one
+TOKEN_LENGTH = 64  # as constructs_lib/cache/auth_token.py makes the first one
 
 
 @dataclass(frozen=True)

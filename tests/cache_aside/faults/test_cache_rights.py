@@ -9,7 +9,7 @@ import redis
 
 from cache_aside import AsyncCacheAside, CacheAside, Credentials, Options, OutboxRow, Policy, Relay, Replicas, Served
 from cache_aside.invalidation import BARRIER_KEY
-from constructs_lib.cache_users import access_string
+from constructs_lib import access_string
 from faults.replication import ReplicationGroup, client_of
 from local.tls import ensure_certificates
 from stacks.cache_rights import COMMANDS, KEY_PATTERNS

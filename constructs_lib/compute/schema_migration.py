@@ -4,19 +4,16 @@ import json
 from typing import cast
 
 from aws_cdk import CustomResource, Duration, RemovalPolicy
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import custom_resources as cr
 from constructs import Construct
 
-from constructs_lib.database import Database
-from constructs_lib.log_groups import LogSettings
-from constructs_lib.managed_role import ManagedRole
-from constructs_lib.redis_replication_group import RedisReplicationGroup
-from constructs_lib.secret_access import grant_secret_read
-from constructs_lib.vpc_function import VpcFunction, allow_tracing, grant_environment
+from constructs_lib.access.managed_role import ManagedRole
+from constructs_lib.access.secret_access import grant_secret_read
+from constructs_lib.compute.data_access import DataAccess
+from constructs_lib.compute.vpc_function import FunctionSettings, VpcFunction, allow_tracing, grant_environment
 
 FIRST_OPERATOR = "operator"
 TIMEOUT = Duration.minutes(5)
@@ -35,36 +32,29 @@ class SchemaMigration(Construct):
         scope: Construct,
         construct_id: str,
         *,
+        settings: FunctionSettings,
         code: lambda_.Code,
         handler: str,
-        python: str,
-        architecture: lambda_.Architecture,
-        vpc: ec2.IVpc,
-        vpc_subnets: ec2.SubnetSelection,
-        security_group: ec2.ISecurityGroup,
-        cache: RedisReplicationGroup,
-        database: Database,
-        database_user: str,
+        data: DataAccess,
         encryption_key: kms.IKey,
-        environment_key: kms.IKey,
         schema_hash: str,
-        log_settings: LogSettings,
         sample_data: bool = False,
         reserve_concurrency: bool = False,
         secret_removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
         """
-        :param python: version of the runtime, the one that `code` was bundled for
-        :param security_group: must be allowed to reach cache, database and the Secrets Manager endpoint
-        :param cache: the function deletes from it what the flags of the release made obsolete
-        :param database_user: the role that the function makes for the app
+        :param settings: of the function; its group must reach cache, database and the Secrets Manager endpoint
+        :param code: the bundled code, see `python_bundle`
+        :param handler: what Lambda calls, such as ``package.module.function``
+        :param data: the database to migrate, the role that the function makes in it for the app, and the cache, from
+            which it deletes what the release made obsolete
         :param encryption_key: encrypts the first operator's secret
-        :param environment_key: encrypts the functions' environments
         :param schema_hash: changes when the migrations do, and then makes the function run again
         :param sample_data: whether the function also loads sample data. Default: False
         :param reserve_concurrency: keep one execution of the account's quota for each function, and allow no more.
             Default: False
-        :param secret_removal_policy: what happens to that secret when the stack is deleted. Default: it is kept
+        :param secret_removal_policy: what happens to the first operator's secret when the stack is deleted. Default: it
+            is kept
         """
         super().__init__(scope, construct_id)
         self.first_operator = self._first_operator(encryption_key, secret_removal_policy)
@@ -72,37 +62,27 @@ class SchemaMigration(Construct):
         migration = VpcFunction(
             self,
             "Function",
+            settings=settings,
             description="Brings the database's schema up to date during a deployment",
             code=code,
             handler=handler,
-            python=python,
-            architecture=architecture,
-            vpc=vpc,
-            vpc_subnets=vpc_subnets,
-            security_group=security_group,
             environment={
-                **cache.client_environment,
-                "RDS_ENGINE": database.engine.name,
-                "RDS_ENDPOINT": database.endpoint,
-                "RDS_DB_NAME": database.database_name,
-                "RDS_USER": database_user,
-                "RDS_MASTER_SECRET_ARN": database.master_secret.secret_arn,
+                **data.environment,
+                "RDS_MASTER_SECRET_ARN": data.database.master_secret.secret_arn,
                 "OPERATOR_SECRET_ARN": self.first_operator.secret_arn,
             },
-            environment_key=environment_key,
             memory_mib=512,
             timeout=TIMEOUT,
             reserved_concurrency=concurrency,
-            log_settings=log_settings,
         )
-        database.grant_master_secret_read(migration.role)
-        cache.grant_connect(migration.role)
+        data.database.grant_master_secret_read(migration.role)
+        data.cache.grant_connect(migration.role)
         grant_secret_read(migration.role, self.first_operator, encryption_key)
         self.resource = CustomResource(
             self,
             "Resource",
             resource_type="Custom::SchemaMigration",
-            service_token=self._framework(migration.function, environment_key, log_settings, concurrency),
+            service_token=self._framework(migration.function, settings, concurrency),
             properties={"SchemaHash": schema_hash, "SampleData": str(sample_data).lower()},
         )
 
@@ -121,10 +101,8 @@ class SchemaMigration(Construct):
             ),
         )
 
-    def _framework(
-        self, function: lambda_.Function, environment_key: kms.IKey, log_settings: LogSettings, concurrency: int | None
-    ) -> str:
-        log_group = log_settings.group(self, "FrameworkLogGroup")
+    def _framework(self, function: lambda_.Function, settings: FunctionSettings, concurrency: int | None) -> str:
+        log_group = settings.log_settings.group(self, "FrameworkLogGroup")
         role = ManagedRole(
             self,
             "FrameworkRole",
@@ -133,13 +111,13 @@ class SchemaMigration(Construct):
         )
         log_group.grant_write(role)
         allow_tracing(role)
-        grant_environment(role, environment_key)
+        grant_environment(role, settings.environment_key)
         provider = cr.Provider(
             self,
             "Provider",
             on_event_handler=function,
             framework_on_event_role=role,
-            provider_function_env_encryption=environment_key,
+            provider_function_env_encryption=settings.environment_key,
             log_group=log_group,
         )
         # What CDK's provider has no props for.

@@ -11,10 +11,10 @@ from aws_cdk import aws_rds as rds
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from constructs_lib.database_engine import POSTGRES_18, DatabaseEngine
+from constructs_lib.access.secret_access import grant_secret_read
+from constructs_lib.database.database_engine import POSTGRES_18, DatabaseEngine
 from constructs_lib.errors import PropError
-from constructs_lib.log_groups import LogSettings
-from constructs_lib.secret_access import grant_secret_read
+from constructs_lib.watch.log_groups import LogSettings
 
 MASTER_USERNAME = "database_admin"  # not the one that every attacker tries first
 Insights = Literal["off", "standard", "advanced"]

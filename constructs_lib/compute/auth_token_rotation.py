@@ -1,17 +1,14 @@
 """Replaces the AUTH token of a replication group on a schedule."""
 
 from aws_cdk import Aws, Duration
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from constructs_lib.log_groups import LogSettings
-from constructs_lib.redis_replication_group import RedisReplicationGroup
-from constructs_lib.vpc_function import VpcFunction
+from constructs_lib.cache.replication_group import ReplicationGroup
+from constructs_lib.compute.vpc_function import FunctionSettings, VpcFunction
 
 SETTLE_PERIOD = Duration.minutes(5)
 # ElastiCache takes minutes to change a token; what takes longer is waited for by the next attempt.
@@ -21,7 +18,7 @@ _TIMEOUT = Duration.minutes(10)
 class AuthTokenRotation(Construct):
     """A rotation function, the schedule on which Secrets Manager calls it, and the rule that ends each rotation.
 
-    Secrets Manager is done when clients can read the new token. The one before works for `drain` longer; the rule looks
+    Secrets Manager is done when clients can read the new token. The old one works for `drain` longer; the rule looks
     every five minutes whether that is over. It belongs in the stack of the secret and the group.
     """
 
@@ -30,50 +27,40 @@ class AuthTokenRotation(Construct):
         scope: Construct,
         construct_id: str,
         *,
+        settings: FunctionSettings,
         code: lambda_.Code,
         handler: str,
-        python: str,
-        architecture: lambda_.Architecture,
-        vpc: ec2.IVpc,
-        vpc_subnets: ec2.SubnetSelection,
-        security_group: ec2.ISecurityGroup,
-        cache: RedisReplicationGroup,
+        cache: ReplicationGroup,
         period: Duration,
-        environment_key: kms.IKey,
-        log_settings: LogSettings,
         drain: Duration | None = None,
         reserved_concurrency: int | None = None,
     ) -> None:
         """
-        :param python: version of the runtime, the one that `code` was bundled for
-        :param security_group: must be allowed to reach the cache and the endpoints of Secrets Manager and ElastiCache
+        :param settings: of the function; its group must reach the cache and the endpoints of Secrets Manager and
+            ElastiCache
+        :param code: the bundled code, see `python_bundle`
+        :param handler: what Lambda calls, such as ``package.module.function``
         :param cache: the group, whose secret is rotated
         :param period: between two rotations, whole days; the first one comes after it, not at the deployment
-        :param environment_key: encrypts the function's environment
-        :param drain: for how long at least the token before works beside the new one. Default: 15 minutes
-        :param reserved_concurrency: most executions at once, taken from the account's quota. Default: none
+        :param drain: for how long at least the old token works beside the new one. Default: 15 minutes
+        :param reserved_concurrency: most executions at once, taken from the account's quota. Default: none reserved
+        :raises PropError: for a cache whose clients are users: it has no token
         """
         super().__init__(scope, construct_id)
         secret = cache.auth_token.secret
         rotation = VpcFunction(
             self,
             "Function",
+            settings=settings,
             description="Rotates the AUTH token of the cache",
             code=code,
             handler=handler,
-            python=python,
-            architecture=architecture,
-            vpc=vpc,
-            vpc_subnets=vpc_subnets,
-            security_group=security_group,
             environment={
                 "ELASTICACHE_ENDPOINT": cache.primary_endpoint,
                 "ELASTICACHE_AUTH_SECRET_ARN": secret.secret_arn,
                 "REPLICATION_GROUP_ID": cache.replication_group_id,
                 "DRAIN_SECONDS": str((drain or Duration.minutes(15)).to_seconds()),
             },
-            environment_key=environment_key,
-            log_settings=log_settings,
             memory_mib=256,
             timeout=_TIMEOUT,
             reserved_concurrency=reserved_concurrency,
@@ -85,7 +72,7 @@ class AuthTokenRotation(Construct):
         self._settle()
 
     def _schedule(
-        self, cache: RedisReplicationGroup, secret: secretsmanager.ISecret, rotation: VpcFunction, period: Duration
+        self, cache: ReplicationGroup, secret: secretsmanager.ISecret, rotation: VpcFunction, period: Duration
     ) -> None:
         permission = lambda_.CfnPermission(
             self,

@@ -4,7 +4,7 @@ from aws_cdk import aws_rds as rds
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from constructs_lib.database import Database
+from constructs_lib.database.database import Database
 
 _INSTANCE_EVENTS = (
     "availability",

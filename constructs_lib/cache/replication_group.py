@@ -11,11 +11,11 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from constructs_lib.auth_token import AuthToken
-from constructs_lib.cache_users import CacheUsers
+from constructs_lib.cache.auth_token import AuthToken
+from constructs_lib.cache.cache_metrics import CacheMetrics
+from constructs_lib.cache.cache_users import CacheUsers
 from constructs_lib.errors import PropError
-from constructs_lib.log_groups import LogSettings
-from constructs_lib.redis_metrics import RedisMetrics
+from constructs_lib.watch.log_groups import LogSettings
 
 PORT = 6379
 MOST_NODES = 6
@@ -35,7 +35,7 @@ VALKEY_8_2 = CacheEngine("valkey", "8.2", "valkey8")
 
 
 @jsii.implements(ec2.IConnectable)
-class RedisReplicationGroup(RedisMetrics, Resource):
+class ReplicationGroup(CacheMetrics, Resource):
     """One primary and its replicas, without shards. Clients need TLS, and an AUTH token or to be one of its users.
 
     Changing a create-only property replaces the cache (CloudFormation schema): at-rest encryption and its key, the

@@ -8,7 +8,7 @@ from constructs_lib.errors import PropError
 FEWEST_READS = 1000
 
 
-class RedisMetrics:
+class CacheMetrics:
     """What a replication group measures. ElastiCache publishes by node, so every metric names one."""
 
     nodes: int

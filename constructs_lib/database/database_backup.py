@@ -6,7 +6,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from constructs_lib.database import Database
+from constructs_lib.database.database import Database
 
 
 class DatabaseBackup(Construct):

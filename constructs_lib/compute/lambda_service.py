@@ -4,18 +4,13 @@ from collections.abc import Mapping
 
 import jsii
 from aws_cdk import Duration, Stack
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from constructs_lib.data_access import data_environment, grant_data_access
-from constructs_lib.database import Database
-from constructs_lib.log_groups import LogSettings
-from constructs_lib.redis_replication_group import RedisReplicationGroup
-from constructs_lib.vpc_function import VpcFunction
+from constructs_lib.compute.data_access import DataAccess
+from constructs_lib.compute.vpc_function import FunctionSettings, VpcFunction
 
 
 class LambdaService(Construct):
@@ -26,52 +21,43 @@ class LambdaService(Construct):
         scope: Construct,
         construct_id: str,
         *,
+        settings: FunctionSettings,
+        description: str,
         code: lambda_.Code,
         handler: str,
-        python: str,
-        architecture: lambda_.Architecture,
-        vpc: ec2.IVpc,
-        vpc_subnets: ec2.SubnetSelection,
-        security_group: ec2.ISecurityGroup,
-        cache: RedisReplicationGroup,
-        database: Database,
-        database_user: str,
-        environment_key: kms.IKey,
-        log_settings: LogSettings,
-        memory_mib: int = 1024,
-        reserved_concurrency: int | None = None,
+        data: DataAccess,
         environment: Mapping[str, str] | None = None,
+        memory_mib: int = 1024,
+        timeout: Duration | None = None,
+        reserved_concurrency: int | None = None,
     ) -> None:
         """
-        :param python: version of the runtime, the one that `code` was bundled for
-        :param security_group: must be allowed to reach cache, database and the Secrets Manager endpoint
-        :param database_user: the database role to connect as, by IAM token
-        :param environment_key: encrypts the function's environment
-        :param memory_mib: MiB; the processor share follows it. Default: 1024
-        :param reserved_concurrency: most requests served at once, taken from the account's quota. Default: none
+        :param settings: of the function; its group must reach cache, database and the Secrets Manager endpoint
+        :param description: of the function and of its role
+        :param code: the bundled code, see `python_bundle`
+        :param handler: what Lambda calls, such as ``package.module.function``
+        :param data: the cache and the database that it uses
         :param environment: variables besides those that name cache and database. Default: none
+        :param memory_mib: MiB; the processor share follows it. Default: 1024
+        :param timeout: longest time for a request. Default: 10 seconds
+        :param reserved_concurrency: most requests served at once, taken from the account's quota. Default: none
+            reserved
         """
         super().__init__(scope, construct_id)
         service = VpcFunction(
             self,
             "Function",
-            description="The storefront",
+            settings=settings,
+            description=description,
             code=code,
             handler=handler,
-            python=python,
-            architecture=architecture,
-            vpc=vpc,
-            vpc_subnets=vpc_subnets,
-            security_group=security_group,
-            environment={**data_environment(cache, database, database_user), **(environment or {})},
-            environment_key=environment_key,
-            log_settings=log_settings,
+            environment={**data.environment, **(environment or {})},
             memory_mib=memory_mib,
-            timeout=Duration.seconds(10),
+            timeout=timeout,
             reserved_concurrency=reserved_concurrency,
         )
         self.function = service.function
-        grant_data_access(service.role, cache, database, database_user)
+        data.grant(service.role)
 
     @property
     def target(self) -> elbv2.IApplicationLoadBalancerTarget:

@@ -6,9 +6,9 @@ from aws_cdk import CfnResource, Stack
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
+from constructs_lib.access.managed_role import ManagedRole
 from constructs_lib.errors import PropError
-from constructs_lib.log_groups import LogSettings
-from constructs_lib.managed_role import ManagedRole
+from constructs_lib.watch.log_groups import LogSettings
 
 MOST_ZONES = 3
 

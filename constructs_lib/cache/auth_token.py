@@ -6,7 +6,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from constructs_lib.secret_access import grant_secret_read, grant_secret_rotation
+from constructs_lib.access.secret_access import grant_secret_read, grant_secret_rotation
 
 TOKEN_LENGTH = 64
 

@@ -16,14 +16,17 @@ class LogKey(kms.Key):
     CloudWatch Logs using AWS Key Management Service", CloudWatch Logs User Guide.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, removal_policy: RemovalPolicy) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, removal_policy: RemovalPolicy, description: str = "Log groups"
+    ) -> None:
         """
         :param removal_policy: what happens to the key when its stack is deleted; without it the logs are unreadable
+        :param description: of the key. Default: Log groups
         """
         super().__init__(
             scope,
             construct_id,
-            description="Log groups of the cache-aside stacks",
+            description=description,
             enable_key_rotation=True,
             removal_policy=removal_policy,
         )

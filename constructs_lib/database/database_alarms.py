@@ -5,9 +5,9 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from constructs_lib.alarms import Alarms
-from constructs_lib.database import Database
-from constructs_lib.instance_size import InstanceSize, instance_size
+from constructs_lib.database.database import Database
+from constructs_lib.database.instance_size import InstanceSize, instance_size
+from constructs_lib.watch.alarms import Alarms
 
 _GIB = 2**30
 

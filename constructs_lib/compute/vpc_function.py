@@ -1,6 +1,7 @@
 """A Python Lambda function inside the VPC, with the least rights that it can run with."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from aws_cdk import Duration
 from aws_cdk import aws_ec2 as ec2
@@ -9,10 +10,9 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from constructs_lib.log_groups import LogSettings
-from constructs_lib.managed_role import ManagedRole
+from constructs_lib.access.managed_role import ManagedRole
+from constructs_lib.watch.log_groups import LogSettings
 
-NEWEST_PYTHON = "3.14"
 _ENI_ACTIONS = (
     "ec2:CreateNetworkInterface",
     "ec2:DescribeNetworkInterfaces",
@@ -23,40 +23,60 @@ _ENI_ACTIONS = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class FunctionSettings:
+    """What the functions of a stack have in common.
+
+    :param vpc: the network that they run in
+    :param vpc_subnets: their subnets; without a way to the internet, AWS is reached through interface endpoints
+    :param security_group: decides what they reach; each construct says what it needs
+    :param python: version of the runtime, such as ``3.14``; the one that their code is bundled for
+    :param architecture: processor, the one that their code is bundled for
+    :param environment_key: encrypts their environment variables; Lambda decrypts them as the function's role
+    :param log_settings: of their log groups
+    """
+
+    vpc: ec2.IVpc
+    vpc_subnets: ec2.SubnetSelection
+    security_group: ec2.ISecurityGroup
+    python: str
+    architecture: lambda_.Architecture
+    environment_key: kms.IKey
+    log_settings: LogSettings
+
+
 class VpcFunction(Construct):
-    """A function with a role of its own, a declared log group, JSON logs and tracing."""
+    """A Python function with a role of its own, a declared log group, JSON logs and tracing.
+
+    Its log group, its environment and its network interfaces are all that it may use; grant the rest to `role`.
+    """
 
     def __init__(
         self,
         scope: Construct,
         construct_id: str,
         *,
+        settings: FunctionSettings,
         description: str,
         code: lambda_.Code,
         handler: str,
-        python: str,
-        architecture: lambda_.Architecture,
-        vpc: ec2.IVpc,
-        vpc_subnets: ec2.SubnetSelection,
-        security_group: ec2.ISecurityGroup,
         environment: Mapping[str, str],
-        environment_key: kms.IKey,
-        log_settings: LogSettings,
         memory_mib: int = 1024,
         timeout: Duration | None = None,
         reserved_concurrency: int | None = None,
     ) -> None:
         """
-        :param python: version of the runtime, the one that `code` was bundled for
-        :param environment: never a secret; secrets are read at run time by their ARN
-        :param environment_key: encrypts the environment; Lambda decrypts it in the function's name
-        :param log_settings: of the function's log group
+        :param settings: what it has in common with the stack's other functions
+        :param description: of the function and of its role
+        :param code: the bundled code, see `python_bundle`
+        :param handler: what Lambda calls, such as ``package.module.function``
+        :param environment: variables. Never a secret: code reads secrets at run time by their ARN
         :param memory_mib: MiB; the processor share follows it. Default: 1024
-        :param timeout: Default: 10 seconds
+        :param timeout: longest run. Default: 10 seconds
         :param reserved_concurrency: most executions at once, taken from the account's quota. Default: none reserved
         """
         super().__init__(scope, construct_id)
-        log_group = log_settings.group(self, "LogGroup")
+        log_group = settings.log_settings.group(self, "LogGroup")
         self.role = ManagedRole(self, "Role", description=description, service="lambda.amazonaws.com")
         self.function = lambda_.Function(
             self,
@@ -64,14 +84,14 @@ class VpcFunction(Construct):
             description=description,
             code=code,
             handler=handler,
-            runtime=lambda_.Runtime(f"python{python}", lambda_.RuntimeFamily.PYTHON),
-            architecture=architecture,
+            runtime=lambda_.Runtime(f"python{settings.python}", lambda_.RuntimeFamily.PYTHON),
+            architecture=settings.architecture,
             role=self.role,
-            vpc=vpc,
-            vpc_subnets=vpc_subnets,
-            security_groups=[security_group],
+            vpc=settings.vpc,
+            vpc_subnets=settings.vpc_subnets,
+            security_groups=[settings.security_group],
             environment=dict(environment),
-            environment_encryption=environment_key,
+            environment_encryption=settings.environment_key,
             memory_size=memory_mib,
             timeout=timeout or Duration.seconds(10),
             reserved_concurrent_executions=reserved_concurrency,
@@ -80,7 +100,7 @@ class VpcFunction(Construct):
             log_group=log_group,
         )
         log_group.grant_write(self.role)
-        grant_environment(self.role, environment_key)
+        grant_environment(self.role, settings.environment_key)
         _allow_network_interfaces(self.role)
 
 

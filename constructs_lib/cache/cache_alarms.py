@@ -4,8 +4,8 @@ from aws_cdk import Duration
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from constructs_lib.alarms import Alarms
-from constructs_lib.redis_metrics import RedisMetrics
+from constructs_lib.cache.replication_group import ReplicationGroup
+from constructs_lib.watch.alarms import Alarms
 
 MOST_CONNECTIONS = 65_000  # of a node: "Quotas for ElastiCache", ElastiCache User Guide
 
@@ -13,7 +13,7 @@ MOST_CONNECTIONS = 65_000  # of a node: "Quotas for ElastiCache", ElastiCache Us
 class CacheAlarms(Construct):
     """For every node, as ElastiCache publishes by node and any replica may become the primary."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, topic: sns.ITopic, cache: RedisMetrics) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, topic: sns.ITopic, cache: ReplicationGroup) -> None:
         """
         :param topic: must let cloudwatch.amazonaws.com publish, see `AlarmTopic`
         :param cache: the group to watch
@@ -27,7 +27,7 @@ class _NodeAlarms(Alarms):
     """Source of metrics and limits: "Recommended alarms", CloudWatch User Guide, ElastiCache."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, topic: sns.ITopic, cache: RedisMetrics, node: int
+        self, scope: Construct, construct_id: str, *, topic: sns.ITopic, cache: ReplicationGroup, node: int
     ) -> None:
         super().__init__(scope, construct_id, topic=topic)
         self.add(

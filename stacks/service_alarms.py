@@ -7,7 +7,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from constructs_lib.alarms import Alarms
+from constructs_lib import Alarms
 
 _MINUTE = Duration.minutes(1)
 

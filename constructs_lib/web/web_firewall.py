@@ -9,7 +9,7 @@ from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from constructs_lib.errors import PropError
-from constructs_lib.log_groups import LogSettings
+from constructs_lib.watch.log_groups import LogSettings
 
 MANAGED_GROUPS: Final = (
     "AWSManagedRulesAmazonIpReputationList",

@@ -1,0 +1,1 @@
+"""The ElastiCache replication group, how its clients log in, and its alarms."""

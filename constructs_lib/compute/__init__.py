@@ -1,0 +1,1 @@
+"""Lambda functions inside the VPC, and the code that they run."""

@@ -1,0 +1,1 @@
+"""The RDS instance, its engines, backups, events and alarms."""

@@ -1,0 +1,1 @@
+"""What tells: log groups, alarms, and the topic that they tell."""

@@ -1,0 +1,1 @@
+"""The public way in: load balancer and firewall."""
