@@ -24,8 +24,10 @@ up: $(READY) ## deploy the dev stage on this machine and serve it on http://loca
 seed: $(READY) ## 10,000 products and a million purchases for the running `make up` (PRODUCTS, PURCHASES, SEED)
 	@python -m local.seed
 
-test: $(READY) lint types contracts ## everything that CI runs (ENGINES=postgres leaves MySQL out)
-	pytest -q tests
+# CI has two cores; where there are more: make test PROCESSES=8
+PROCESSES ?= 2
+test: $(READY) lint types contracts ## everything that CI runs (ENGINES=postgres skips MySQL, ENGINES=postgres,mysql insists)
+	pytest -q -n $(PROCESSES) tests
 	@$(MAKE) --no-print-directory audit audit-mutants audit-secrets
 
 check: $(READY) lint types contracts unit ## lint, types, import contracts and unit tests, in under a minute
@@ -41,7 +43,7 @@ contracts: $(READY)
 	lint-imports --no-logo
 
 unit: $(READY)
-	pytest -q -n 2 --dist worksteal -m "not engines and not cdk_cli and not emulator" tests
+	pytest -q -n $(PROCESSES) -m "not engines and not cdk_cli and not bundling and not emulator" tests
 
 snapshot: $(READY) ## accept the templates of today as the golden ones: review their diff as code
 	pytest -q tests/infra --snapshot-update

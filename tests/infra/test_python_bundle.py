@@ -34,7 +34,7 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.cdk_cli
+@pytest.mark.bundling
 def test_every_wheel_is_for_arm64_and_python_3_14(bundled: tuple[str, Path]) -> None:
     tags = [
         tag
@@ -46,14 +46,14 @@ def test_every_wheel_is_for_arm64_and_python_3_14(bundled: tuple[str, Path]) -> 
     assert [tag for tag in native if not re.fullmatch(r"(cp314-cp314|cp\d+-abi3)-manylinux\S*aarch64", tag)] == []
 
 
-@pytest.mark.cdk_cli
+@pytest.mark.bundling
 def test_every_shared_library_is_for_arm64(bundled: tuple[str, Path]) -> None:
     libraries = [path for path in bundled[1].rglob("*") if ".so" in path.suffixes]
     assert libraries
     assert [path.name for path in libraries if int.from_bytes(path.read_bytes()[18:20], "little") != AARCH64] == []
 
 
-@pytest.mark.cdk_cli
+@pytest.mark.bundling
 def test_zipped_bundle_is_under_12_mb(bundled: tuple[str, Path], tmp_path: Path) -> None:
     archive = tmp_path / "bundle.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
@@ -62,13 +62,13 @@ def test_zipped_bundle_is_under_12_mb(bundled: tuple[str, Path], tmp_path: Path)
     assert archive.stat().st_size < MOST_BYTES
 
 
-@pytest.mark.cdk_cli
+@pytest.mark.bundling
 def test_two_bundles_are_the_same_to_the_byte(bundled: tuple[str, Path], tmp_path: Path) -> None:
     name, first = bundled
     assert contents(bundle_for_aws(name, tmp_path)) == contents(first)
 
 
-@pytest.mark.cdk_cli
+@pytest.mark.bundling
 def test_bundle_carries_the_sources_and_nothing_of_this_machine(bundled: tuple[str, Path]) -> None:
     _, folder = bundled
     assert (folder / "cache_aside" / "__init__.py").exists()
