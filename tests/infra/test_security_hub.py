@@ -11,7 +11,6 @@ from audit.security_hub import CONTROLS, NOT_APPLICABLE, Control, findings
 from audit.synthesis import NEEDED, Audited, synthesize
 from stacks.accepted_findings import decisions
 from stacks.stages import load
-from tools.generate_docs import SECURITY_HUB, security_hub_page
 
 CONFIG = load("prod", NEEDED["prod"])
 
@@ -80,10 +79,6 @@ def test_a_missing_companion_is_found(audited: Audited) -> None:
     (logging,) = [i for i, r in resources.items() if r["Type"] == "AWS::WAFv2::LoggingConfiguration"]
     del resources[logging]
     assert len(of("WAF.11", list(findings(templates)))) == 1
-
-
-def test_page_is_that_of_the_code() -> None:
-    assert SECURITY_HUB.read_text() == security_hub_page(), "run `make docs`"
 
 
 def test_no_control_is_both_checked_and_not_applicable() -> None:

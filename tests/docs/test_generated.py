@@ -1,4 +1,4 @@
-"""What the README shows is what the code does."""
+"""The generated parts of the pages, and the README's example, are those of the code."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk.assertions import Template
 
 from tests.infra.synthesis import Stage
-from tools.generate_docs import ALARMS, README, alarms_page, generated
+from tools.generate_docs import ALARMS, README, SECURITY_HUB, alarms_page, generated, security_hub_page
 from tools.picture import picture
 
 PYTHON_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
@@ -22,6 +22,10 @@ def test_generated_parts_are_those_of_the_code(prod: Stage) -> None:
 
 def test_alarms_page_is_that_of_the_templates(prod: Stage) -> None:
     assert ALARMS.read_text() == alarms_page(prod.templates), "run `make docs`"
+
+
+def test_security_hub_page_is_that_of_the_controls() -> None:
+    assert SECURITY_HUB.read_text() == security_hub_page(), "run `make docs`"
 
 
 def test_picture_has_the_engine_of_the_templates(mysql: Stage) -> None:
