@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import boto3
 import httpx
 from botocore.config import Config
 
-from local.emulator.process import ACCOUNT, REGION
+from local.emulator.process import Emulator
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
@@ -20,13 +19,14 @@ _STACKS = ("network", "data", "app")
 
 
 class Deployment:
-    """One stage in the emulator at `url`."""
+    """One stage in the emulator."""
 
-    def __init__(self, url: str, stage: str) -> None:
-        self._url = url
+    def __init__(self, emulator: Emulator, stage: str) -> None:
+        self._url = emulator.url
+        self._credential_headers = emulator.credential_headers
         self._stage = stage
-        self.session = boto3.Session(aws_access_key_id=ACCOUNT, aws_secret_access_key="local", region_name=REGION)  # noqa: S106
-        self._formation = self.session.client("cloudformation", endpoint_url=url, config=_DIRECT)
+        self.session = emulator.session()
+        self._formation = self.session.client("cloudformation", endpoint_url=self._url, config=_DIRECT)
 
     def statuses(self) -> dict[str, str]:
         """The status of each stack of the stage that exists, by its name."""
@@ -72,5 +72,5 @@ class Deployment:
     ) -> httpx.Response:
         """Sends a request through the deployed load balancer to the deployed function; `body` becomes JSON."""
         load_balancer = urlsplit(self.outputs()["LoadBalancerUrl"]).hostname or ""
-        url, headers = self._url + path, {"Host": load_balancer, **(headers or {})}
+        url, headers = self._url + path, {"Host": load_balancer, **self._credential_headers, **(headers or {})}
         return httpx.request(method, url, json=body, headers=headers, timeout=30, trust_env=False)

@@ -65,7 +65,7 @@ def _up(cleanup: ExitStack) -> None:
     cleanup.enter_context(_only_one(LOCAL / "up.lock"))
     listener = cleanup.enter_context(reserve(port))
     cloud = _cloud(cleanup)
-    deployment = Deployment(cloud.emulator.url, STAGE)
+    deployment = Deployment(cloud.emulator, STAGE)
     deploy(cloud, deployment, database=database, say=say)
     web = WebServer(
         listener,

@@ -1,24 +1,31 @@
 """Starts the emulator and tells clients how to reach it."""
 
 import os
+import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import boto3
 import httpx
 
+from local.emulator.guard import CREDENTIAL
 from local.errors import LocalError
 from local.packaged import path_with_node
-from local.processes import free_port, spawn, stop
+from local.processes import spawn, stop
 from local.tls import Certificates
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 SAVE_PATH = "/_local/save"
+_SECRET = "any"  # noqa: S105 - signatures are not checked: the session token, which no one else knows, is
 _PROJECT = Path(__file__).parents[2]
 _START_TIMEOUT_SECONDS = 30.0
+# All that the emulator, and so every deployed function, gets to see of the environment of whoever runs this.
+_INHERITED = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 
 
 class Emulator:
@@ -28,12 +35,17 @@ class Emulator:
 
     `engines` is where it leaves its requests for engines. `rds_password` is what the deployed functions use in the
     place of an IAM token. Deployed functions inherit the emulator's environment.
+
+    It answers those only who send `credential_headers`, which are of this object alone. Its port is taken once and for
+    all, so that nobody else can listen there while it is down.
     """
 
     def __init__(self, directory: Path, *, engines: Path, certificates: Certificates, rds_password: str) -> None:
         self.directory = directory
-        self.port = free_port()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.credential_headers = {CREDENTIAL: secrets.token_urlsafe(32)}
         self._engines = engines
         self._certificates = certificates
         self._rds_password = rds_password
@@ -51,13 +63,25 @@ class Emulator:
             raise LocalError("the emulator was not started")
         return self._process.pid
 
+    def session(self) -> boto3.Session:
+        """A session of the account, whose clients also need `endpoint_url=self.url`."""
+        return boto3.Session(
+            aws_access_key_id=ACCOUNT,
+            aws_secret_access_key=_SECRET,
+            aws_session_token=self.credential_headers[CREDENTIAL],
+            region_name=REGION,
+        )
+
     def client_environment(self) -> dict[str, str]:
         """What AWS clients and the CDK CLI need to talk to the emulator and to nothing else."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return {**inherited, **self._client_settings()}
+
+    def _client_settings(self) -> dict[str, str]:
         return {
-            **inherited,
             "AWS_ACCESS_KEY_ID": ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_SECRET_ACCESS_KEY": _SECRET,
+            "AWS_SESSION_TOKEN": self.credential_headers[CREDENTIAL],
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
@@ -87,7 +111,12 @@ class Emulator:
         scratch.mkdir(parents=True)
         command = [sys.executable, "-m", "local.emulator"]
         self._process = spawn(
-            command, log_file=self.log_file, env=self._environment(scratch), cwd=_PROJECT, death_signal=signal.SIGKILL
+            command,
+            log_file=self.log_file,
+            env=self._environment(scratch),
+            cwd=_PROJECT,
+            death_signal=signal.SIGKILL,
+            pass_fds=[self._listener.fileno()],
         )
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while not self._answers():
@@ -97,7 +126,8 @@ class Emulator:
 
     def save(self) -> None:
         """Writes its state to disk, for the next start."""
-        httpx.post(self.url + SAVE_PATH, timeout=30, trust_env=False).raise_for_status()
+        url, headers = self.url + SAVE_PATH, self.credential_headers
+        httpx.post(url, headers=headers, timeout=30, trust_env=False).raise_for_status()
 
     def stop(self) -> None:
         """Ends it with the functions that it runs."""
@@ -105,21 +135,22 @@ class Emulator:
             stop(self._process, how=signal.SIGKILL)
 
     def _answers(self) -> bool:
+        url, headers = f"{self.url}/_ministack/health", self.credential_headers
         try:
-            return httpx.get(f"{self.url}/_ministack/health", timeout=1, trust_env=False).is_success
+            return httpx.get(url, headers=headers, timeout=1, trust_env=False).is_success
         except httpx.TransportError:
             return False
 
     def _environment(self, scratch: Path) -> dict[str, str]:
-        # Without PYTHONPATH: deployed functions inherit it, and must find their code in their bundle only.
-        base = {name: value for name, value in self.client_environment().items() if name != "PYTHONPATH"}
         return {
-            **base,
+            **{name: os.environ[name] for name in _INHERITED if name in os.environ},
+            **self._client_settings(),
             **self.app_environment(),
             "PATH": path_with_node(),
             "NODE_PATH": str(_PROJECT / "node_modules"),
             "LOCAL_ENGINES": str(self._engines),
             "LOCAL_CERTIFICATES": str(self._certificates.ca_file.parent),
+            "LOCAL_SOCKET": str(self._listener.fileno()),
             "GATEWAY_PORT": str(self.port),
             "MINISTACK_ACCOUNT_ID": ACCOUNT,
             "MINISTACK_REGION": REGION,

@@ -70,7 +70,7 @@ def cloud(home: Path) -> Iterator[LocalCloud]:
 @pytest.fixture(scope="module")
 def stages(cloud: LocalCloud) -> dict[str, Stage]:
     """dev and prod side by side."""
-    stages = {name: Stage(name, cloud, Deployment(cloud.emulator.url, name)) for name in CONTEXT}
+    stages = {name: Stage(name, cloud, Deployment(cloud.emulator, name)) for name in CONTEXT}
     stages["dev"].cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}")
     for stage in stages.values():
         stage.cdk("deploy", "--all", "--require-approval", "never")

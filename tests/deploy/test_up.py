@@ -126,10 +126,25 @@ def test_everything_listens_on_loopback_only(up: RunningUp) -> None:
 def test_no_other_user_can_read_a_secret(up: RunningUp) -> None:
     secrets = [json.loads((up.directory / "credentials.json").read_text())["password"]]
     secrets += [json.loads(path.read_text())["password"] for path in (up.directory / "engines").glob("*.json")]
-    secrets += [(up.directory / "rds-password").read_text()]
+    secrets += [(up.directory / "rds-password").read_text(), credential_of_the_run(up)]
     for path in [path for path in up.directory.rglob("*") if path.is_file() and not closed(path)]:
         content = path.read_bytes()
         assert not [secret for secret in secrets if secret.encode() in content], path
+
+
+def credential_of_the_run(up: RunningUp) -> str:
+    return psutil.Process(up.pid("emulator")).environ()["AWS_SESSION_TOKEN"]
+
+
+@pytest.mark.parametrize(
+    "sent", [{"Origin": "https://example.org"}, {"Host": "example.org"}, {}], ids=["page", "rebound name", "unsigned"]
+)
+def test_emulator_answers_nobody_but_this_run(up: RunningUp, sent: dict[str, str]) -> None:
+    url = psutil.Process(up.pid("emulator")).environ()["AWS_ENDPOINT_URL"]
+    credential = {"X-Amz-Security-Token": credential_of_the_run(up)} if sent else {}
+    answer = httpx.post(url, data={"Action": "ListStacks"}, headers={**credential, **sent}, trust_env=False)
+    assert answer.status_code == 403
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
 def closed(path: Path) -> bool:
