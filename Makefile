@@ -48,7 +48,7 @@ unit: $(READY)
 snapshot: $(READY) ## accept the templates of today as the golden ones: review their diff as code
 	pytest -q tests/infra --snapshot-update
 
-docs: $(READY) ## write the generated parts of the README anew
+docs: $(READY) ## write the generated pages and pictures anew
 	CDK_VALIDATION=false python -m tools.generate_docs
 
 audit: $(AUDIT) ## every rule pack over both stages, as one table

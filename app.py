@@ -21,7 +21,7 @@ from stacks.accepted_findings import acknowledge
 from stacks.app_stack import AppStack
 from stacks.data_stack import DataStack
 from stacks.network_stack import NetworkStack
-from stacks.stages import DEFAULT_STAGE, ConfigError, load
+from stacks.settings import DEFAULT_STAGE, ConfigError, load
 
 ROOT = Path(__file__).parent
 CDK_JSON = ROOT / "cdk.json"

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from stacks.accepted_findings import Decision
-from stacks.config import StageConfig
+from stacks.settings import StageConfig
 
 Template = dict[str, Any]
 

@@ -10,8 +10,7 @@ from audit.findings import Finding, accepted, unused
 from audit.linters import cfn_lint, cfn_lint_rules, checkov
 from audit.synthesis import NEEDED, rule_counts, synthesize
 from stacks.accepted_findings import Decision
-from stacks.config import StageConfig
-from stacks.stages import load
+from stacks.settings import StageConfig, load
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ import yaml
 from constructs import IConstruct
 from pydantic import BaseModel, ConfigDict, Field
 
-from stacks.config import StageConfig
-from stacks.stages import shown, values
+from stacks.settings import StageConfig, shown, values
 
 REGISTER = Path(__file__).parents[1] / "audit" / "accepted_findings.yaml"
 _CFN_LINT_RULE = re.compile(r"[EWI]\d{4}")

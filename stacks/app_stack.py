@@ -16,12 +16,12 @@ from constructs_lib import (
     fingerprint,
 )
 from stacks import function_code
-from stacks.config import StageConfig
 from stacks.data_stack import DataStack
 from stacks.network_policy import LOAD_BALANCER
 from stacks.network_stack import NetworkStack
 from stacks.retention import kept_if_protected, log_settings
 from stacks.service_alarms import ServiceAlarms
+from stacks.settings import StageConfig
 
 DATABASE_USER = "storefront_app"
 

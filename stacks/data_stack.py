@@ -23,9 +23,9 @@ from constructs_lib import (
     ReplicationGroup,
 )
 from stacks import cache_rights, function_code, network_policy
-from stacks.config import StageConfig
 from stacks.network_stack import NetworkStack
 from stacks.retention import kept_if_protected, log_settings
+from stacks.settings import StageConfig
 
 ENGINES = {"redis": REDIS_7_1, "valkey": VALKEY_8_2}
 DATABASE_NAME = "storefront"

@@ -5,7 +5,7 @@ from pathlib import Path
 from aws_cdk import aws_lambda as lambda_
 
 from constructs_lib import python_bundle
-from stacks.config import StageConfig
+from stacks.settings import StageConfig
 
 LAMBDA_SRC = Path(__file__).parents[1] / "lambda_src"
 MIGRATIONS = LAMBDA_SRC / "functions" / "schema_migration"

@@ -15,10 +15,10 @@ from constructs_lib import (
     Network,
     SecurityGroups,
 )
-from stacks.config import StageConfig
 from stacks.function_code import ARCHITECTURES
 from stacks.network_policy import APP, ENDPOINTS, GROUPS, allowed_paths
 from stacks.retention import kept_if_protected, log_settings
+from stacks.settings import StageConfig
 
 
 class NetworkStack(cdk.Stack):

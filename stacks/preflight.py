@@ -12,8 +12,7 @@ from collections.abc import Sequence
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from stacks.config import StageConfig
-from stacks.stages import DEFAULT_STAGE, ConfigError, load
+from stacks.settings import DEFAULT_STAGE, ConfigError, StageConfig, load
 
 # The labels of lambda_src/functions/auth_token_rotation/secret.py; infrastructure knows that code by path only.
 CURRENT, PENDING, TWO_TOKENS = "AWSCURRENT", "AWSPENDING", "CACHE_TWO_TOKENS"
@@ -34,7 +33,7 @@ def check(config: StageConfig, session: boto3.Session) -> str:
     """
     if config.account is None or config.region is None:
         raise WrongTargetError(
-            f"stage {config.stage} does not say where to deploy to: set account and region in stacks/config.py, "
+            f"stage {config.stage} does not say where to deploy to: set account and region in stacks/settings.py, "
             "or give -c account=... -c region=..."
         )
     if session.region_name != config.region:

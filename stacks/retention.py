@@ -5,7 +5,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 
 from constructs_lib import LogSettings
-from stacks.config import StageConfig
+from stacks.settings import StageConfig
 
 RETENTION_DAYS = {
     7: logs.RetentionDays.ONE_WEEK,

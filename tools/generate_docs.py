@@ -1,11 +1,11 @@
-"""Writes the generated parts of the README: the settings table from the settings, the picture from the prod templates.
+"""Writes what the docs take from the code. `make docs` runs it; a test fails when a page is another.
 
-It also writes docs/security-hub.md and docs/alarms.md. `make docs` runs it; a test fails when a page differs from what
-it would write.
+The pages docs/settings.md, docs/alarms.md and docs/security-hub.md, the tables of docs/constructs.md, and the picture
+of the README, which is drawn from the prod templates.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +15,25 @@ from aws_cdk.assertions import Template
 from app import build, cdk_context
 from audit.security_hub import CONTROLS, NOT_APPLICABLE
 from stacks.accepted_findings import decisions
-from stacks.config import STAGES
-from stacks.stages import settings
+from tools.constructs_page import constructs_tables
 from tools.picture import Templates, picture
+from tools.settings_page import settings_page
 
 README = Path(__file__).parents[1] / "README.md"
 SECURITY_HUB = README.parent / "docs" / "security-hub.md"
 ALARMS = README.parent / "docs" / "alarms.md"
+SETTINGS = README.parent / "docs" / "settings.md"
+CONSTRUCTS = README.parent / "docs" / "constructs.md"
 
 
-def generated(readme: str, templates: Templates) -> str:
-    """The README's text with its generated parts written anew. `templates` are the prod stage's, by stack id."""
-    readme = _between(readme, "settings", "\n".join(settings_table()))
+def with_picture(readme: str, templates: Templates) -> str:
+    """The README's text with its picture drawn anew. `templates` are the prod stage's, by stack id."""
     return _between(readme, "picture", "\n".join(["```mermaid", *picture(templates), "```"]))
 
 
-def settings_table() -> Iterator[str]:
-    """One row a setting: its key, what it means, its value in each stage."""
-    yield f"| setting | {' | '.join(STAGES)} | what it is |"
-    yield f"|---|{'---|' * len(STAGES)}---|"
-    for key, field in settings().items():
-        values = [values.get(key, None if field.is_required() else field.default) for values in STAGES.values()]
-        yield f"| `{key}` | {' | '.join(map(_shown, values))} | {field.description} |"
+def with_constructs(page: str) -> str:
+    """The text of docs/constructs.md with its tables written anew."""
+    return _between(page, "constructs", "\n".join(constructs_tables()).rstrip())
 
 
 def security_hub_page() -> str:
@@ -107,31 +104,25 @@ templates, and from the [register of exceptions](../audit/accepted_findings.yaml
 |---|---|---|"""
 
 
-def _shown(value: object) -> str:
-    if value is None or value == ():
-        return "-"
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _between(text: str, name: str, content: str) -> str:
     parts = re.compile(rf"(<!-- {name}:[^\n]*-->\n).*?(<!-- end of {name} -->)", re.DOTALL)
     text, count = parts.subn(lambda match: f"{match[1]}{content}\n{match[2]}", text)
     if count != 1:
-        raise ValueError(f"the README needs exactly one part '{name}', it has {count}")
+        raise ValueError(f"the page needs exactly one part '{name}', it has {count}")
     return text
 
 
 def main() -> None:
-    """Synthesize prod and write the README and the page about Security Hub anew."""
+    """Synthesize prod and write everything anew."""
     certificate = {"stage": "prod", "certificate_arn": "arn:aws:acm:eu-west-1:111122223333:certificate/readme"}
     app = build({**cdk_context(), **certificate, "aws:cdk:bundling-stacks": []})
     stacks = [stack for stack in app.node.children if isinstance(stack, cdk.Stack)]
     templates = {stack.node.id: Template.from_stack(stack).to_json() for stack in stacks}
     SECURITY_HUB.write_text(security_hub_page())
     ALARMS.write_text(alarms_page(templates))
-    README.write_text(generated(README.read_text(), templates))
+    SETTINGS.write_text(settings_page())
+    CONSTRUCTS.write_text(with_constructs(CONSTRUCTS.read_text()))
+    README.write_text(with_picture(README.read_text(), templates))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ class ManagedRole(iam.Role):
     def __init__(self, scope: Construct, construct_id: str, *, service: str, description: str) -> None:
         """
         :param service: principal that assumes the role, such as ``lambda.amazonaws.com``
+        :param description: of the role and of its policy
         """
         super().__init__(scope, construct_id, description=description, assumed_by=iam.ServicePrincipal(service))
         # Attached from the policy's side: statements may then name what depends on the role, and the role itself.

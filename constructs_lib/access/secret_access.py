@@ -13,6 +13,10 @@ def grant_secret_read(grantee: iam.IGrantable, secret: secretsmanager.ISecret, k
 
     `Secret.grant_read` would also write the grantee into the key's policy. When the grantee lives in a later stack than
     the key, that makes the two stacks depend on each other; CDK's default key policy already lets IAM decide.
+
+    :param grantee: who may read
+    :param secret: what may be read
+    :param key: what the secret is encrypted with
     """
     return _grant(grantee, secret, key, ["secretsmanager:GetSecretValue"], ["kms:Decrypt"])
 
@@ -21,6 +25,10 @@ def grant_secret_rotation(grantee: iam.IGrantable, secret: secretsmanager.ISecre
     """Allow a rotation function to read `secret`, to add versions and to move its staging labels.
 
     GetRandomPassword knows no resource to name (Service Authorization Reference, Secrets Manager).
+
+    :param grantee: the function
+    :param secret: what it rotates
+    :param key: what the secret is encrypted with
     """
     actions = ["DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"]
     grant = _grant(

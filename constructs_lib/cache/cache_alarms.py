@@ -11,7 +11,7 @@ MOST_CONNECTIONS = 65_000  # of a node: "Quotas for ElastiCache", ElastiCache Us
 
 
 class CacheAlarms(Construct):
-    """For every node, as ElastiCache publishes by node and any replica may become the primary."""
+    """Alarms of every node: ElastiCache publishes by node, and any replica may become the primary."""
 
     def __init__(self, scope: Construct, construct_id: str, *, topic: sns.ITopic, cache: ReplicationGroup) -> None:
         """

@@ -82,5 +82,11 @@ class CacheUsers(Construct):
 
 
 def access_string(commands: Sequence[str], key_patterns: Sequence[str]) -> str:
-    """The rules of an enabled user who may do nothing else (ACL SETUSER, https://valkey.io/topics/acl)."""
+    """The access string of a user who may send these commands for these keys, and nothing else.
+
+    Source: ACL SETUSER, https://valkey.io/topics/acl.
+
+    :param commands: names of commands, such as ``get``
+    :param key_patterns: glob patterns of keys, such as ``product:*``
+    """
     return " ".join(["on", *(f"~{pattern}" for pattern in key_patterns), "-@all", *(f"+{name}" for name in commands)])

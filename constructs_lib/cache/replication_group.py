@@ -23,7 +23,12 @@ MOST_NODES = 6
 
 @dataclass(frozen=True)
 class CacheEngine:
-    """An engine, its version and the parameter group family that goes with it. They only ever change together."""
+    """An engine of a replication group, its version and its parameter group family. They only ever change together.
+
+    :param name: what ElastiCache calls it, ``redis`` or ``valkey``
+    :param version: major and minor version, such as ``7.1``
+    :param family: parameter group family of that version, such as ``redis7``
+    """
 
     name: str
     version: str
@@ -71,8 +76,10 @@ class ReplicationGroup(CacheMetrics, Resource):
         :param node_type: size of every node, such as ``cache.r7g.large``
         :param encryption_key: encrypts data at rest and snapshots; create-only
         :param log_settings: of the slow log and the engine log
-        :param auth_token: the token clients must present; this or `users` is needed, and which of them is create-only
-        :param users: who may connect, by IAM tokens, and what each may do; the engine must be theirs
+        :param auth_token: the token that clients must present. Which of `auth_token` and `users` is given is
+            create-only. Default: none; then `users` is required
+        :param users: who may log in with IAM, and what each may do; made for the same engine. Default: none; then
+            `auth_token` is required
         :param engine: engine, version and parameter group family. Default: Redis 7.1
         :param nodes: the primary and its replicas, 1 to 6. Default: 1, no replica
         :param multi_az: fail over by itself to a replica in another zone; needs 2 nodes. Default: False, a lost primary
@@ -81,7 +88,8 @@ class ReplicationGroup(CacheMetrics, Resource):
         :param snapshot_window: when the daily snapshot is taken, UTC ``hh:mm-hh:mm``. Default: AWS picks one
         :param maintenance_window: when AWS may patch, UTC ``ddd:hh:mm-ddd:hh:mm``. Default: AWS picks one
         :param removal_policy: what happens when the cache is deleted or replaced. Default: a final snapshot is kept
-        :raises PropError: for a number of nodes that AWS refuses, and unless clients have one way to log in
+        :raises PropError: for a number of nodes that AWS refuses, and unless exactly one of `auth_token` and `users` is
+            given
         """
         super().__init__(scope, construct_id)
         _check(nodes, multi_az)
@@ -189,7 +197,7 @@ class ReplicationGroup(CacheMetrics, Resource):
         return {**endpoint, **user}
 
     def grant_auth_token_change(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Allow changing the group, of which an AUTH token is a property, and seeing when the change is done.
+        """Allow changing the group, the AUTH token included, and seeing when the change is done.
 
         Both actions accept the ARN of the group (Service Authorization Reference, ElastiCache). The network actions
         that ModifyReplicationGroup depends on are those of ElastiCache's service-linked role.

@@ -13,9 +13,10 @@ PERIOD = Duration.minutes(1)
 
 
 class InvalidationRelay(Construct):
-    """Runs every minute, the shortest period that EventBridge has, and never for longer.
+    """A function that repeats pending cache deletions, every minute and for a minute at most.
 
-    An event that fails is not tried again, as the next one does the same work.
+    A minute is the shortest period of EventBridge. An event that fails is not tried again, because the next one
+    does the same work.
     """
 
     def __init__(

@@ -39,7 +39,11 @@ def python_bundle(source: Path, *, requirements: Path, python: str, architecture
 
 
 def fingerprint(*paths: Path, extra: str = "") -> str:
-    """SHA-256 over names and contents of the files and folders given, without what Python caches among them."""
+    """SHA-256, in hexadecimal, over names and contents of files and folders, without what Python caches among them.
+
+    :param paths: files and folders; the names of files are taken relative to the folder
+    :param extra: text to cover besides them. Default: none
+    """
     digest = hashlib.sha256(extra.encode())
     for path in paths:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]

@@ -32,7 +32,7 @@ _INSIGHTS_RETENTION = {
 
 @jsii.implements(ec2.IConnectable)
 class Database(Construct):
-    """A database instance and, if wanted, its standby. TLS is required and IAM users may connect.
+    """A database instance and, with `multi_az`, its standby. TLS is required and IAM users may connect.
 
     RDS makes and keeps the master password; `grant_master_secret_read` is for the function that makes the roles.
     Another engine is another database: see docs/decisions/database-engine.md before changing it.

@@ -13,7 +13,7 @@ _GIB = 2**30
 
 
 class DatabaseAlarms(Alarms):
-    """Load, room, and what a database does not recover from by itself.
+    """Alarms of one database: load, room, and what it does not recover from by itself.
 
     Source of metrics and limits: "Recommended alarms", CloudWatch User Guide, RDS; where another limit stands here, a
     comment says why.
@@ -21,6 +21,7 @@ class DatabaseAlarms(Alarms):
 
     def __init__(self, scope: Construct, construct_id: str, *, topic: sns.ITopic, database: Database) -> None:
         """
+        :param topic: must let cloudwatch.amazonaws.com publish, see `AlarmTopic`
         :param database: the instance to watch. For a class whose size is not known (see `instance_size`) there are no
             alarms of memory, connections and load, and a warning says so
         """

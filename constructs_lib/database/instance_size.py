@@ -10,7 +10,11 @@ _SMALL = {"micro": 1, "small": 2, "medium": 4}  # of T3 and T4g: GiB, each with 
 
 @dataclass(frozen=True)
 class InstanceSize:
-    """Processors (vCPU) and memory (GiB)."""
+    """How large an instance class is.
+
+    :param vcpus: processors, vCPU
+    :param memory_gib: memory, GiB
+    """
 
     vcpus: int
     memory_gib: float
@@ -18,6 +22,8 @@ class InstanceSize:
 
 def instance_size(instance_class: str) -> InstanceSize | None:
     """The size of an RDS instance class of a current family, such as ``db.r7g.large``; None for any other.
+
+    :param instance_class: as RDS names it, ``db.`` and its family and size
 
     Source: "Hardware specifications for DB instance classes", RDS User Guide.
     """

@@ -38,6 +38,7 @@ class Network(Construct):
             the VPC and its endpoints
         :param reserve_concurrency: keep one execution of the account's quota for the function that closes the default
             group. Default: False
+        :raises PropError: for a number of zones that is not 1 to 3
         """
         super().__init__(scope, construct_id)
         if not 1 <= zones <= MOST_ZONES:

@@ -17,6 +17,7 @@ class AlarmTopic(Construct):
     """
 
     def __init__(self, scope: Construct, construct_id: str) -> None:
+        """There is nothing to set. Give `topic` to whatever makes alarms."""
         super().__init__(scope, construct_id)
         key = kms.Key(
             self,

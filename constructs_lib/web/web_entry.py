@@ -37,6 +37,8 @@ class WebEntry(Construct):
         deletion_protection: bool = True,
     ) -> None:
         """
+        :param vpc: the network of the load balancer
+        :param vpc_subnets: its subnets, public ones in two zones at least
         :param security_group: decides which addresses reach the listener
         :param target: what serves the requests
         :param access_log_days: days an access log is kept

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stacks.stages import settings
+from stacks.settings import settings
 from storefront.http.table import OPERATIONS
 from tests.docs.pages import ROOT
 

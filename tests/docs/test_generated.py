@@ -1,4 +1,4 @@
-"""The generated parts of the pages, and the README's example, are those of the code."""
+"""What the docs take from the code is what the code says, and their examples run."""
 
 import re
 from collections.abc import Callable
@@ -8,16 +8,43 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.assertions import Template
 
+from stacks.settings import settings
 from tests.infra.synthesis import Stage
-from tools.generate_docs import ALARMS, README, SECURITY_HUB, alarms_page, generated, security_hub_page
+from tools.generate_docs import (
+    ALARMS,
+    CONSTRUCTS,
+    README,
+    SECURITY_HUB,
+    SETTINGS,
+    alarms_page,
+    security_hub_page,
+    with_constructs,
+    with_picture,
+)
 from tools.picture import picture
+from tools.settings_page import GROUPS, settings_page
 
 PYTHON_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
-def test_generated_parts_are_those_of_the_code(prod: Stage) -> None:
+def test_picture_is_that_of_the_templates(prod: Stage) -> None:
     readme = README.read_text()
-    assert readme == generated(readme, prod.templates), "run `make docs`"
+    assert readme == with_picture(readme, prod.templates), "run `make docs`"
+
+
+def test_settings_page_is_that_of_the_settings() -> None:
+    assert SETTINGS.read_text() == settings_page(), "run `make docs`"
+
+
+def test_every_setting_has_its_row_on_the_page() -> None:
+    assert re.findall(r"^\| `([a-z_.]+)` \|", settings_page(), re.MULTILINE) == sorted(
+        settings(), key=lambda key: list(GROUPS).index(key.rpartition(".")[0])
+    )
+
+
+def test_tables_of_constructs_are_those_of_the_docstrings() -> None:
+    page = CONSTRUCTS.read_text()
+    assert page == with_constructs(page), "run `make docs`"
 
 
 def test_alarms_page_is_that_of_the_templates(prod: Stage) -> None:
@@ -36,9 +63,9 @@ def test_picture_has_the_engine_of_the_templates(mysql: Stage) -> None:
 
 
 def test_example_adds_a_cache_to_an_own_stack() -> None:
-    (example,) = (code for code in PYTHON_BLOCK.findall(README.read_text()) if "def add_cache" in code)
+    (example,) = (code for code in PYTHON_BLOCK.findall(CONSTRUCTS.read_text()) if "def add_cache" in code)
     names: dict[str, Callable[..., object]] = {}
-    exec(example, names)  # noqa: S102 - the README's own text
+    exec(example, names)  # noqa: S102 - the page's own text
     stack = cdk.Stack(cdk.App(), "Own")
     isolated = ec2.SubnetType.PRIVATE_ISOLATED
     subnets = [ec2.SubnetConfiguration(name="Isolated", subnet_type=isolated)]

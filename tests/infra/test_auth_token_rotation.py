@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stacks.stages import ConfigError
+from stacks.settings import ConfigError
 from tests.infra.synthesis import Stage, nag_findings, synthesize
 from tests.infra.test_app_tier import resources_by_action, statements
 

@@ -41,7 +41,14 @@ def test_synthesis_with_users_of_the_cache_says_that_it_replaces_the_cache_and_f
     [
         ({"stage": "prod"}, "error: stage prod serves HTTPS only and has no certificate: give certificate_arn"),
         ({"stage": "prdo"}, "error: unknown stage 'prdo'; allowed: dev, prod"),
-        ({"stage": "dev", "cache.nodetype": "x"}, "error: unknown setting 'cache.nodetype'; allowed: stage, account"),
+        (
+            {"stage": "dev", "cache.nodetype": "x"},
+            "error: unknown setting 'cache.nodetype'. Did you mean cache.node_type?",
+        ),
+        (
+            {"stage": "dev", "web.allowed_cidrs": "0.0.0.0/1,128.0.0.0/1"},
+            "error: web.allowed_cidrs=0.0.0.0/1,128.0.0.0/1 admits 4,294,967,296 addresses",
+        ),
         ({"stage": "dev", "web.allowed_cidrs": "me"}, "error: web.allowed_cidrs=me is not allowed"),
         (
             {"stage": "dev", **SETTINGS["dev"], "database.engine": "mysql", "database.insights": "standard"},

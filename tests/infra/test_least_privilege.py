@@ -3,7 +3,7 @@
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from stacks.stages import ConfigError
+from stacks.settings import ConfigError
 from tests.infra.iam_statements import Statement, statements
 from tests.infra.synthesis import Stage, synthesize
 from tests.infra.test_golden_templates import GoldenTemplate

@@ -11,9 +11,8 @@ from botocore.stub import Stubber
 
 from functions.auth_token_rotation import secret as rotated
 from stacks import preflight
-from stacks.config import StageConfig
 from stacks.preflight import RotationRunsError, WrongTargetError, check, check_engine, check_rotation
-from stacks.stages import load
+from stacks.settings import StageConfig, load
 from tests.infra.synthesis import SETTINGS
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:token-AbCdEf"

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 import app as cdk_app
 from audit.findings import Finding, unused
 from stacks.accepted_findings import decisions
-from stacks.stages import load
+from stacks.settings import load
 from tests.infra.synthesis import SETTINGS, Stage, build, nag_findings, synthesize
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from audit.findings import Finding, accepted, unused
 from audit.security_hub import CONTROLS, NOT_APPLICABLE, Control, findings
 from audit.synthesis import NEEDED, Audited, synthesize
 from stacks.accepted_findings import decisions
-from stacks.stages import load
+from stacks.settings import load
 
 CONFIG = load("prod", NEEDED["prod"])
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from stacks.config import STAGES, StageConfig
-from stacks.stages import ConfigError, load, settings
+from stacks.settings import STAGES, ConfigError, StageConfig, example, load, settings
 from tests.infra.synthesis import SETTINGS
 
 
@@ -35,9 +34,25 @@ def test_unknown_stage_names_the_allowed_ones() -> None:
         load("prdo")
 
 
-def test_unknown_setting_names_the_allowed_ones() -> None:
-    with pytest.raises(ConfigError, match=r"unknown setting 'cache.nodetype'; allowed: .*cache\.node_type"):
-        load_dev(cache__nodetype="x")
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("cache.nodetype", "cache.node_type or cache.nodes"),
+        ("multi_az", "cache.multi_az or database.multi_az"),
+        ("web.allowed_cidr", "web.allowed_cidrs"),
+        ("certificate-arn", "certificate_arn"),
+        ("stages", "stage"),
+    ],
+)
+def test_unknown_setting_is_answered_with_the_one_that_was_meant(key: str, meant: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load("dev", SETTINGS["dev"] | {key: "x"})
+    assert str(refused.value) == f"unknown setting {key!r}. Did you mean {meant}? All settings: docs/settings.md"
+
+
+def test_a_setting_that_resembles_none_is_answered_with_the_page_of_all() -> None:
+    with pytest.raises(ConfigError, match=r"^unknown setting 'qqq'\. All settings: docs/settings\.md$"):
+        load("dev", {"qqq": "1"})
 
 
 def test_the_stage_is_no_setting() -> None:
@@ -53,17 +68,17 @@ def test_the_stage_is_no_setting() -> None:
         ("cache.nodes", "three", "valid integer"),
         ("cache.nodes", "true", "valid integer"),
         ("cache.multi_az", "yes", "valid boolean"),
-        ("cache.node_type", "r7g.large", "cache"),
-        ("cache.snapshot_window", "25:00-26:00", "pattern"),
+        ("cache.node_type", "r7g.large", "Example: cache.node_type=cache.r7g.large"),
+        ("cache.snapshot_window", "25:00-26:00", "Example: cache.snapshot_window=03:00-04:00"),
         ("database.engine", "mariadb", "'postgres' or 'mysql'"),
-        ("database.instance_type", "t4g.micro", "db"),
+        ("database.instance_type", "t4g.micro", "Example: database.instance_type=db.r7g.large"),
         ("database.monitoring_interval_seconds", "7", "1, 5, 10, 15, 30 or 60"),
         ("web.allowed_cidrs", "203.0.113.7/24", "host bits"),
         ("web.allowed_cidrs", "everyone", "4 octets"),
         ("app.architecture", "arm", "'arm64' or 'x86_64'"),
         ("app.reserved_concurrency", "0", "greater than or equal to 1"),
-        ("account", "12", "pattern"),
-        ("region", "frankfurt", "pattern"),
+        ("account", "12", "Example: account=111122223333"),
+        ("region", "frankfurt", "Example: region=eu-west-1"),
         ("network.zones", "4", "less than or equal to 3"),
         ("log_retention_days", "8", "7, 30, 90"),
     ],
@@ -74,6 +89,47 @@ def test_refused_value_is_named_with_what_is_allowed(key: str, text: str, allowe
     assert key in str(refused.value)
     assert text.split(",")[0] in str(refused.value)
     assert allowed in str(refused.value)
+
+
+NEEDED_WITH = {  # what an example needs beside it, to be looked at by itself
+    "domain_name": {"hosted_zone_id": "Z1"},
+    "hosted_zone_id": {"domain_name": "shop.example.com"},
+    "network.availability_zones": {"network.zones": "2"},
+    "database.max_allocated_storage_gib": {"database.allocated_storage_gib": "20"},
+}
+
+
+@pytest.mark.parametrize("key", settings())
+def test_example_of_a_setting_is_allowed(key: str) -> None:
+    load("dev", SETTINGS["dev"] | NEEDED_WITH.get(key, {}) | {key: example(key)})
+
+
+@pytest.mark.parametrize("key", settings())
+def test_every_refusal_shows_an_example_and_no_regular_expression(key: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load("dev", SETTINGS["dev"] | {key: "*odd value*"})
+    assert f"{key}=*odd value* is not allowed" in str(refused.value)
+    assert f"Example: {key}={example(key)}" in str(refused.value)
+    assert "pattern" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "cidrs",
+    ["0.0.0.0/0", "0.0.0.0/1,128.0.0.0/1", "203.0.113.7/32,0.0.0.0/1,128.0.0.0/2,192.0.0.0/2", "10.0.0.0/15"],
+)
+def test_without_a_certificate_the_world_is_not_let_in(cidrs: str) -> None:
+    with pytest.raises(ConfigError, match=r"without a certificate, passwords travel in plain text, so at most 65,536"):
+        load_dev(web__allowed_cidrs=cidrs)
+
+
+def test_overlapping_addresses_are_counted_once() -> None:
+    load_dev(web__allowed_cidrs="10.0.0.0/16,10.0.1.0/24,10.0.2.7/32")
+    with pytest.raises(ConfigError, match="admits 65,537 addresses"):
+        load_dev(web__allowed_cidrs="10.0.0.0/16,10.1.0.0/32")
+
+
+def test_with_a_certificate_the_world_may_come_in() -> None:
+    load_dev(web__allowed_cidrs="0.0.0.0/1,128.0.0.0/1", certificate_arn=example("certificate_arn"))
 
 
 @pytest.mark.parametrize(
