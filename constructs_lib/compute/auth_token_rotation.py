@@ -58,7 +58,7 @@ class AuthTokenRotation(Construct):
             environment={
                 "ELASTICACHE_ENDPOINT": cache.primary_endpoint,
                 "ELASTICACHE_AUTH_SECRET_ARN": secret.secret_arn,
-                "REPLICATION_GROUP_ID": cache.replication_group_id,
+                "ELASTICACHE_REPLICATION_GROUP_ID": cache.replication_group_id,
                 "DRAIN_SECONDS": str((drain or Duration.minutes(15)).to_seconds()),
             },
             memory_mib=256,

@@ -157,7 +157,7 @@ def test_deployed_function_serves_through_the_deployed_load_balancer(stage: Stag
 def test_deployed_rotation_finds_its_secret_and_nothing_to_settle(stages: dict[str, Stage]) -> None:
     functions = stages["prod"].deployment.session.client("lambda", endpoint_url=stages["prod"].cloud.emulator.url)
     variables = {f["FunctionName"]: f["Environment"]["Variables"] for f in functions.list_functions()["Functions"]}
-    (rotation,) = [name for name, found in variables.items() if "REPLICATION_GROUP_ID" in found]
+    (rotation,) = [name for name, found in variables.items() if "DRAIN_SECONDS" in found]
     answer = functions.invoke(FunctionName=rotation, Payload=b'{"settle": true}')
     assert json.loads(answer["Payload"].read()) == {"state": "settled"}
 

@@ -26,6 +26,12 @@ def mysql() -> Stage:
     return synthesize("prod", database__engine="mysql")
 
 
+@pytest.fixture(scope="session")
+def users() -> Stage:
+    """Prod with role-based access to the cache."""
+    return synthesize("prod", cache__auth="iam")
+
+
 @pytest.fixture(params=["dev", "prod", "mysql"])
 def any_stage(request: pytest.FixtureRequest) -> Stage:
     """Each stage in turn, and prod with the other SQL engine."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import aws_cdk as cdk
@@ -45,8 +46,12 @@ class Stage:
         return nag_findings(self.app)
 
 
+@cache
 def synthesize(stage: str, **settings: str) -> Stage:
-    """A stage with `settings` (``cache__nodes`` for ``cache.nodes``) laid over what it needs to synthesize."""
+    """A stage with `settings` (``cache__nodes`` for ``cache.nodes``) laid over what it needs to synthesize.
+
+    The same settings are synthesized once in a process: change a copy of the templates, never the templates.
+    """
     overrides = SETTINGS[stage] | {key.replace("__", "."): value for key, value in settings.items()}
     return synthesize_context({"stage": stage, **overrides})
 

@@ -72,7 +72,7 @@ def test_function_drains_for_a_quarter_of_an_hour_and_is_told_no_secret(prod: St
     assert set(variables) == {
         "ELASTICACHE_ENDPOINT",
         "ELASTICACHE_AUTH_SECRET_ARN",
-        "REPLICATION_GROUP_ID",
+        "ELASTICACHE_REPLICATION_GROUP_ID",
         "DRAIN_SECONDS",
     }
     assert variables["DRAIN_SECONDS"] == "900"

@@ -19,7 +19,8 @@ WARNING = "this REPLACES the replication group by a new, empty one"
 @pytest.fixture(scope="module", params=["redis", "valkey"])
 def iam(request: pytest.FixtureRequest) -> Stage:
     """prod with users, for each engine."""
-    return synthesize("prod", cache__auth="iam", cache__engine=request.param)
+    other = {} if request.param == "redis" else {"cache__engine": request.param}
+    return synthesize("prod", cache__auth="iam", **other)
 
 
 def engine_of(stage: Stage) -> str:
@@ -110,7 +111,7 @@ def test_switching_does_replace_the_cache_and_leaves_the_rest(prod: Stage, iam: 
     ]
 
 
-def users(stack: cdk.Stack) -> CacheUsers:
+def make_users(stack: cdk.Stack) -> CacheUsers:
     return CacheUsers(stack, "Users", name="shop", engine="redis", commands=["get"], key_patterns=["a:*"])
 
 
@@ -124,4 +125,4 @@ def test_cache_with_token_and_users_is_refused() -> None:
     key = cdk.aws_kms.Key(stack, "Key")
     token = AuthToken(stack, "Token", encryption_key=key, removal_policy=cdk.RemovalPolicy.DESTROY)
     with pytest.raises(PropError, match="give auth_token or users, not both"):
-        make_cache(auth_token=token, users=users(stack))
+        make_cache(auth_token=token, users=make_users(stack))

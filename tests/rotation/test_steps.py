@@ -251,7 +251,7 @@ def test_no_token_is_in_a_log_or_an_error_even_if_aws_quotes_it(
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"REPLICATION_GROUP_ID": None}, "REPLICATION_GROUP_ID is not set"),
+        ({"ELASTICACHE_REPLICATION_GROUP_ID": None}, "ELASTICACHE_REPLICATION_GROUP_ID is not set"),
         ({"DRAIN_SECONDS": "soon"}, "ELASTICACHE_ENDPOINT or DRAIN_SECONDS"),
         ({"ELASTICACHE_ENDPOINT": "a b"}, "ELASTICACHE_ENDPOINT or DRAIN_SECONDS"),
     ],
@@ -260,7 +260,7 @@ def test_a_wrong_environment_is_named(variables: dict[str, str | None], message:
     given: dict[str, str | None] = {
         "ELASTICACHE_ENDPOINT": "cache:6379",
         "ELASTICACHE_AUTH_SECRET_ARN": ARN,
-        "REPLICATION_GROUP_ID": "cache",
+        "ELASTICACHE_REPLICATION_GROUP_ID": "cache",
         "DRAIN_SECONDS": "900",
     }
     environment = {name: value for name, value in (given | variables).items() if value is not None}

@@ -23,7 +23,7 @@ class Settings:
             return cls(
                 cache=parse_endpoint(environment["ELASTICACHE_ENDPOINT"], default_port=6379),
                 secret_arn=environment["ELASTICACHE_AUTH_SECRET_ARN"],
-                replication_group_id=environment["REPLICATION_GROUP_ID"],
+                replication_group_id=environment["ELASTICACHE_REPLICATION_GROUP_ID"],
                 drain_seconds=int(environment["DRAIN_SECONDS"]),
             )
         except KeyError as missing:
