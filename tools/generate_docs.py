@@ -1,7 +1,7 @@
 """Writes what the docs take from the code. `make docs` runs it; a test fails when a page is another.
 
 The pages docs/settings.md, docs/alarms.md and docs/security-hub.md, the tables of docs/constructs.md, and the picture
-of the README, which is drawn from the prod templates.
+of docs/architecture.md, which is drawn from the prod templates.
 """
 
 import re
@@ -19,16 +19,17 @@ from tools.constructs_page import constructs_tables
 from tools.picture import Templates, picture
 from tools.settings_page import settings_page
 
-README = Path(__file__).parents[1] / "README.md"
-SECURITY_HUB = README.parent / "docs" / "security-hub.md"
-ALARMS = README.parent / "docs" / "alarms.md"
-SETTINGS = README.parent / "docs" / "settings.md"
-CONSTRUCTS = README.parent / "docs" / "constructs.md"
+DOCS = Path(__file__).parents[1] / "docs"
+ARCHITECTURE = DOCS / "architecture.md"
+SECURITY_HUB = DOCS / "security-hub.md"
+ALARMS = DOCS / "alarms.md"
+SETTINGS = DOCS / "settings.md"
+CONSTRUCTS = DOCS / "constructs.md"
 
 
-def with_picture(readme: str, templates: Templates) -> str:
-    """The README's text with its picture drawn anew. `templates` are the prod stage's, by stack id."""
-    return _between(readme, "picture", "\n".join(["```mermaid", *picture(templates), "```"]))
+def with_picture(page: str, templates: Templates) -> str:
+    """The page's text with its picture drawn anew. `templates` are the prod stage's, by stack id."""
+    return _between(page, "picture", "\n".join(["```mermaid", *picture(templates), "```"]))
 
 
 def with_constructs(page: str) -> str:
@@ -122,7 +123,7 @@ def main() -> None:
     ALARMS.write_text(alarms_page(templates))
     SETTINGS.write_text(settings_page())
     CONSTRUCTS.write_text(with_constructs(CONSTRUCTS.read_text()))
-    README.write_text(with_picture(README.read_text(), templates))
+    ARCHITECTURE.write_text(with_picture(ARCHITECTURE.read_text(), templates))
 
 
 if __name__ == "__main__":

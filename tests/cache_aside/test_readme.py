@@ -1,4 +1,4 @@
-"""The README's example, run."""
+"""The README's example, run, and its picture, held against what the example does."""
 
 import re
 import time
@@ -9,28 +9,52 @@ from cache_aside import CacheAside
 from faults.fake_server import FakeServer
 from tests.cache_aside.harness import FakeTransport
 
-README = Path(__file__).parents[2] / "README.md"
+README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
-def test_example_reads_through_the_cache_and_updates() -> None:
-    (example,) = re.findall(r"```python\n(import msgspec.*?)```", README.read_text(), re.DOTALL)
+class Recording(FakeServer):
+    """A server that notes the name of each command."""
+
+    def __init__(self, steps: list[str]) -> None:
+        super().__init__(time.time)
+        self._steps = steps
+
+    def execute(self, op: Any) -> object:
+        self._steps.append(str(op[0]))
+        return super().execute(op)
+
+
+def test_example_reads_and_writes_in_the_steps_of_the_picture() -> None:
+    (example,) = re.findall(r"```python\n(import msgspec.*?)```", README, re.DOTALL)
+    steps: list[str] = []
     rows: dict[int, Any] = {}
-    selected: list[int] = []
 
     def select_product(product_id: int) -> Any:
-        selected.append(product_id)
+        steps.append("SELECT")
         return rows.get(product_id)
 
     def commit_product(product: Any) -> None:
+        steps.append("UPDATE")
         rows[product.id] = product
 
     code: dict[str, Any] = {"select_product": select_product, "commit_product": commit_product}
     exec(example, code)  # noqa: S102 - the README's own text
-    cache = CacheAside(FakeTransport(FakeServer(time.time)))
+    cache = CacheAside(FakeTransport(Recording(steps)))
     product = code["Product"]
     rows[42] = product(42, "Lamp", 66.07)
 
-    assert [code["get_product"](cache, 42).name for _ in range(2)] == ["Lamp", "Lamp"]
-    assert selected == [42]
+    assert code["get_product"](cache, 42).name == "Lamp"
+    assert steps == arrows("1", "2", "3", "4")
+    steps.clear()
+    assert code["get_product"](cache, 42).name == "Lamp"
+    assert steps == arrows("1")
+    steps.clear()
     assert code["update_product"](cache, product(42, "Desk", 349.5)).confirmed
+    assert steps == arrows("5", "6")
     assert code["get_product"](cache, 42).name == "Desk"
+
+
+def arrows(*numbers: str) -> list[str]:
+    """The command on each of these arrows of the README's picture: its first word in capitals."""
+    labels = dict(re.findall(r'\|"(\d) ([^"]*)"\|', README))
+    return [re.findall(r"\b[A-Z]{3,}\b", labels[number])[0] for number in numbers]

@@ -12,8 +12,8 @@ from stacks.settings import settings
 from tests.infra.synthesis import Stage
 from tools.generate_docs import (
     ALARMS,
+    ARCHITECTURE,
     CONSTRUCTS,
-    README,
     SECURITY_HUB,
     SETTINGS,
     alarms_page,
@@ -28,8 +28,8 @@ PYTHON_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
 def test_picture_is_that_of_the_templates(prod: Stage) -> None:
-    readme = README.read_text()
-    assert readme == with_picture(readme, prod.templates), "run `make docs`"
+    page = ARCHITECTURE.read_text()
+    assert page == with_picture(page, prod.templates), "run `make docs`"
 
 
 def test_settings_page_is_that_of_the_settings() -> None:
