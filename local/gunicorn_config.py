@@ -18,7 +18,7 @@ raw_env = [f"RELAY_PERIOD_SECONDS={_RELAY_PERIOD_SECONDS}"]
 wsgi_app = "storefront.wsgi:app"
 bind = [f"fd://{os.environ['LOCAL_SOCKET']}"]
 workers = int(os.environ["WORKERS"])
-worker_class = "gthread"
+worker_class = "local.patient_worker.PatientWorker"
 threads = 8
 graceful_timeout = 5
 control_socket_disable = True
