@@ -30,7 +30,7 @@ from constructs_lib.watch.alarm_topic import AlarmTopic
 from constructs_lib.watch.alarms import Alarms
 from constructs_lib.watch.log_groups import LogKey, LogSettings
 from constructs_lib.web.web_entry import HTTP_PORT, HTTPS_PORT, WebEntry
-from constructs_lib.web.web_firewall import MANAGED_GROUPS, WebFirewall
+from constructs_lib.web.web_firewall import MANAGED_GROUPS, PathRate, WebFirewall
 
 __all__ = [
     "ANYWHERE",
@@ -65,6 +65,7 @@ __all__ = [
     "LogSettings",
     "ManagedRole",
     "Network",
+    "PathRate",
     "PropError",
     "ReplicationGroup",
     "SchemaMigration",

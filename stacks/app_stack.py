@@ -10,6 +10,7 @@ from constructs_lib import (
     FunctionSettings,
     InvalidationRelay,
     LambdaService,
+    PathRate,
     SchemaMigration,
     WebEntry,
     WebFirewall,
@@ -24,6 +25,7 @@ from stacks.service_alarms import ServiceAlarms
 from stacks.settings import StageConfig
 
 DATABASE_USER = "storefront_app"
+TAKE_PASSWORDS = (("POST", "/sessions"), ("PUT", "/users/me/password"))
 
 
 class AppStack(cdk.Stack):
@@ -67,7 +69,7 @@ class AppStack(cdk.Stack):
             "ServiceAlarms",
             topic=network.alarm_topic,
             load_balancer=entry.load_balancer,
-            service=service.function,
+            service=service,
             relay=relay.function,
         )
         if config.web.firewall:
@@ -140,5 +142,13 @@ class AppStack(cdk.Stack):
             name=config.name,
             log_settings=log_settings(config, network.log_key),
             rate_limit=config.web.firewall_rate_limit,
+            path_rates=[
+                PathRate(
+                    name="PasswordRate",
+                    requests=TAKE_PASSWORDS,
+                    limit=config.web.firewall_password_limit,
+                    window_seconds=config.web.firewall_password_window_seconds,
+                )
+            ],
             count_only=config.web.firewall_count_only,
         )

@@ -4,11 +4,14 @@ from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from constructs_lib import Alarms
+from constructs_lib import Alarms, LambdaService
 
+PASSWORD_REFUSED = "password_refused"  # noqa: S105 - the event that storefront/http/problems.py logs
+MOST_REFUSED_PASSWORDS = 50  # in five minutes
 _MINUTE = Duration.minutes(1)
 
 
@@ -22,19 +25,20 @@ class ServiceAlarms(Alarms):
         *,
         topic: sns.ITopic,
         load_balancer: elbv2.ApplicationLoadBalancer,
-        service: lambda_.IFunction,
+        service: LambdaService,
         relay: lambda_.IFunction,
         namespace: str = "CacheAside",
     ) -> None:
         """
         :param load_balancer: what users reach the service through
-        :param service: the app's function
+        :param service: the app
         :param relay: the function that repeats deletions, every minute
         :param namespace: of the metrics that `cache_aside.EmbeddedMetrics` writes. Default: CacheAside
         """
         super().__init__(scope, construct_id, topic=topic)
         self._answers(load_balancer)
-        self._functions(service, relay)
+        self._functions(service.function, relay)
+        self._passwords(service.log_group)
         self._cache(namespace)
 
     def _answers(self, load_balancer: elbv2.ApplicationLoadBalancer) -> None:
@@ -88,6 +92,24 @@ class ServiceAlarms(Alarms):
             below=1,
             silence_is_wrong=True,
             says="Nothing calls the relay: is its schedule disabled? Deletions that an outage lost stay lost.",
+        )
+
+    def _passwords(self, log_group: logs.ILogGroup) -> None:
+        # Lambda's JSON log has the fields of a record's `extra` beside its message.
+        refused = logs.MetricFilter(
+            self,
+            "PasswordsRefused",
+            log_group=log_group,
+            filter_pattern=logs.FilterPattern.string_value("$.event", "=", PASSWORD_REFUSED),
+            metric_namespace="Storefront",
+            metric_name="PasswordsRefused",
+        )
+        self.add(
+            "PasswordGuessing",
+            refused.metric(statistic="Sum", period=Duration.minutes(5)),
+            above=MOST_REFUSED_PASSWORDS,
+            periods=1,
+            says="Somebody may be guessing passwords: the firewall's log has their addresses.",
         )
 
     def _cache(self, namespace: str) -> None:

@@ -198,11 +198,21 @@ class WebConfig(Settings):
         examples=["203.0.113.7/32"],
     )
     firewall: bool = Field(
-        description="Put AWS WAF in front of the load balancer, about $10 per month and $0.60 per million requests",
+        description="Put AWS WAF in front of the load balancer, about $11 per month and $0.60 per million requests",
         examples=["true"],
     )
     firewall_rate_limit: int = Field(
         2000, ge=10, le=2_000_000_000, description="Requests from one address in five minutes before AWS WAF blocks it"
+    )
+    firewall_password_limit: int = Field(
+        20,
+        ge=10,
+        le=2_000_000_000,
+        description="Requests with a password (logins and password changes) from one address in "
+        "`web.firewall_password_window_seconds` before AWS WAF answers 429. AWS WAF's minimum is 10",
+    )
+    firewall_password_window_seconds: Literal[60, 120, 300, 600] = Field(
+        300, description="Window of `web.firewall_password_limit`, seconds"
     )
     firewall_count_only: tuple[FirewallGroup, ...] = Field(
         (),

@@ -57,6 +57,7 @@ class LambdaService(Construct):
             reserved_concurrency=reserved_concurrency,
         )
         self.function = service.function
+        self.log_group = service.log_group
         data.grant(service.role)
 
     @property

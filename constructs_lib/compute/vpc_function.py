@@ -76,7 +76,7 @@ class VpcFunction(Construct):
         :param reserved_concurrency: most executions at once, taken from the account's quota. Default: none reserved
         """
         super().__init__(scope, construct_id)
-        log_group = settings.log_settings.group(self, "LogGroup")
+        self.log_group = settings.log_settings.group(self, "LogGroup")
         self.role = ManagedRole(self, "Role", description=description, service="lambda.amazonaws.com")
         self.function = lambda_.Function(
             self,
@@ -97,9 +97,9 @@ class VpcFunction(Construct):
             reserved_concurrent_executions=reserved_concurrency,
             tracing=lambda_.Tracing.ACTIVE,
             logging_format=lambda_.LoggingFormat.JSON,
-            log_group=log_group,
+            log_group=self.log_group,
         )
-        log_group.grant_write(self.role)
+        self.log_group.grant_write(self.role)
         grant_environment(self.role, settings.environment_key)
         _allow_network_interfaces(self.role)
 

@@ -12,6 +12,9 @@ from aws_cdk import aws_sns as sns
 from cache_aside import EmbeddedMetrics
 from cache_aside.observe import Event
 from constructs_lib import Alarms, InstanceSize, PropError, instance_size
+from stacks.service_alarms import PASSWORD_REFUSED
+from storefront.http.problems import answer
+from storefront.services.errors import WrongCredentialsError, WrongPasswordError
 from tests.infra.iam_statements import statements
 from tests.infra.synthesis import SETTINGS, Stage, build, warnings
 
@@ -104,6 +107,21 @@ def test_metrics_of_the_app_are_those_that_it_writes(stage: Stage) -> None:
     assert {alarm["MetricName"] for alarm in own} == {metric["Name"] for metric in directive["Metrics"]}
     (dimension,) = directive["Dimensions"][0]
     assert [alarm["Dimensions"] for alarm in own] == [[{"Name": dimension, "Value": line[dimension]}]] * len(own)
+
+
+def test_refused_passwords_are_counted_in_the_log_of_the_app(stage: Stage) -> None:
+    counted = stage.properties("AWS::Logs::MetricFilter")
+    assert counted["FilterPattern"] == f'{{ $.event = "{PASSWORD_REFUSED}" }}'
+    assert counted["LogGroupName"]["Ref"].startswith("ServiceFunctionLogGroup")
+    (metric,) = counted["MetricTransformations"]
+    found = alarm(stage, metric["MetricName"])
+    assert (found["Namespace"], found["Statistic"]) == (metric["MetricNamespace"], "Sum")
+
+
+@pytest.mark.parametrize("error", [WrongCredentialsError(), WrongPasswordError()])
+def test_app_logs_each_refused_password_for_the_filter(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    answer(error)
+    assert [getattr(record, "event", None) for record in caplog.records] == [PASSWORD_REFUSED]
 
 
 def test_silence_is_wrong_of_the_relay_alone(stage: Stage) -> None:

@@ -8,11 +8,15 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
+from msgspec.structs import fields
 
-from constructs_lib import MANAGED_GROUPS, LogSettings, PropError, WebFirewall
+from constructs_lib import MANAGED_GROUPS, LogSettings, PathRate, PropError, WebFirewall
+from storefront.http.table import OPERATIONS
 from tests.infra.synthesis import Stage, synthesize
 
 ACL = "AWS::WAFv2::WebACL"
+LOGIN = [("POST", "/sessions")]
+MAKE_USERS = {("POST", "/users")}  # operators choose a password for somebody there, and nobody's is guessed
 
 
 def rules(stage: Stage) -> dict[str, dict[str, Any]]:
@@ -27,10 +31,46 @@ def make_firewall(**props: Any) -> WebFirewall:
 
 
 def test_prod_blocks_with_every_managed_group_and_a_rate_limit(prod: Stage) -> None:
-    assert list(rules(prod)) == ["RateLimit", *MANAGED_GROUPS]
+    assert list(rules(prod)) == ["RateLimit", "PasswordRate", *MANAGED_GROUPS]
+    assert [rule["Priority"] for rule in rules(prod).values()] == list(range(6))
     assert rules(prod)["RateLimit"]["Action"] == {"Block": {}}
     assert rules(prod)["RateLimit"]["Statement"]["RateBasedStatement"]["Limit"] == 2000
     assert all(rules(prod)[group]["OverrideAction"] == {"None": {}} for group in MANAGED_GROUPS)
+
+
+def limited(stage: Stage) -> set[tuple[str, str]]:
+    """Method and beginning of the path of the requests that the password rule counts."""
+    rate = rules(stage)["PasswordRate"]["Statement"]["RateBasedStatement"]
+    requests = set()
+    for alternative in rate["ScopeDownStatement"]["OrStatement"]["Statements"]:
+        method, path = (s["ByteMatchStatement"] for s in alternative["AndStatement"]["Statements"])
+        assert (method["FieldToMatch"], method["PositionalConstraint"]) == ({"Method": {}}, "EXACTLY")
+        assert (path["FieldToMatch"], path["PositionalConstraint"]) == ({"UriPath": {}}, "STARTS_WITH")
+        assert [t["Type"] for t in path["TextTransformations"]] == ["URL_DECODE", "NORMALIZE_PATH"]
+        requests.add((method["SearchString"], path["SearchString"]))
+    return requests
+
+
+def test_one_address_may_send_few_passwords(prod: Stage) -> None:
+    rule = rules(prod)["PasswordRate"]
+    rate = rule["Statement"]["RateBasedStatement"]
+    assert (rate["Limit"], rate["EvaluationWindowSec"], rate["AggregateKeyType"]) == (20, 300, "IP")
+    assert rule["Action"] == {"Block": {"CustomResponse": {"ResponseCode": 429}}}
+
+
+def test_requests_that_carry_a_password_are_those_of_the_app(prod: Stage) -> None:
+    carry = {
+        (operation.method, operation.path)
+        for operation in OPERATIONS
+        if operation.body and any("password" in field.name for field in fields(operation.body))
+    }
+    assert limited(prod) | MAKE_USERS == carry
+
+
+def test_a_single_request_needs_no_alternative() -> None:
+    firewall = make_firewall(path_rates=[PathRate(name="Login", requests=[("POST", "/login")], limit=10)])
+    (_, rule, *_) = cdk.Stack.of(firewall).resolve(firewall.web_acl.rules)
+    assert "andStatement" in rule["statement"]["rateBasedStatement"]["scopeDownStatement"]
 
 
 def test_it_protects_the_load_balancer(prod: Stage) -> None:
@@ -63,6 +103,12 @@ def test_rate_and_groups_can_be_tuned() -> None:
     ("props", "message"),
     [
         ({"rate_limit": 9}, "rate_limit must be 10 to 2000000000, got: 9"),
+        ({"path_rates": [PathRate(name="P", requests=LOGIN, limit=9)]}, "limit of P must be 10 to 2000000000, got: 9"),
+        (
+            {"path_rates": [PathRate(name="P", requests=LOGIN, limit=10, window_seconds=61)]},
+            "window_seconds of P must be one of 60, 120, 300, 600, got: 61",
+        ),
+        ({"path_rates": [PathRate(name="P", requests=[], limit=10)]}, "requests of P must name one at least"),
         ({"count_only": ["Everything"]}, r"count_only must name groups of .*, got: Everything"),
     ],
 )

@@ -33,6 +33,8 @@ _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 logger = logging.getLogger(__name__)
 
+PASSWORD_REFUSED = "password_refused"  # noqa: S105 - the event of which stacks/service_alarms.py counts the log lines
+
 
 _ALWAYS_THE_SAME: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     ProductNotFoundError: (HTTPStatus.NOT_FOUND, NO_SUCH_PRODUCT),
@@ -49,6 +51,8 @@ _ALWAYS_THE_SAME: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
 
 def answer(error: Exception) -> falcon.HTTPError:
     """The answer to an error that a service raised; 500 without a word of explanation for one that nobody expected."""
+    if isinstance(error, WrongCredentialsError | WrongPasswordError):
+        logger.warning("a password was refused", extra={"event": PASSWORD_REFUSED})
     if type(error) in _ALWAYS_THE_SAME:
         status, description = _ALWAYS_THE_SAME[type(error)]
         headers = _CHALLENGE if status is HTTPStatus.UNAUTHORIZED else None
