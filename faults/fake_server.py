@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from cache_aside.commands import COMPARE_AND_SET, Op
+from cache_aside.leases import COMPARE_AND_SET
+from cache_aside.steps import Command
 
 INFO = b"role:%s\r\nconnected_slaves:%d\r\nmaster_replid:%s\r\n"
 
@@ -17,7 +18,7 @@ class FakeServer:
         self.role, self.replicas, self.replication_id = b"master", 0, b"a" * 40
         self.acknowledging_replicas = 0
 
-    def execute(self, op: Op) -> object:
+    def execute(self, op: Command) -> object:
         """Run one command."""
         return getattr(self, f"_{str(op[0]).lower()}")(*op[1:])
 

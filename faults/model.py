@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
-from cache_aside.commands import Background, Join, Load, Pause, RoundTrip, Steps
 from cache_aside.flights import Flights
 from cache_aside.policy import Policy
-from cache_aside.protocol import ReadThrough
+from cache_aside.protocol import ReadThrough, Surroundings
 from cache_aside.results import Result
-from cache_aside.surroundings import Surroundings
+from cache_aside.steps import Background, Join, Load, Pause, RoundTrip, Steps
 from faults.fake_server import FakeServer
 
 KEY = "product:1"
@@ -58,7 +57,7 @@ class World:
         """What the driver of a real process would do."""
         match command:
             case RoundTrip():
-                return [self.server.execute(op) for op in command.ops]
+                return [self.server.execute(op) for op in command.commands]
             case Load():
                 self.loads += 1
                 return dict.fromkeys(command.keys, self.row)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
-from cache_aside import filling, flights, relay, writes
-from cache_aside.commands import Op, Steps
+from cache_aside import flights, leases, protocol, relay
 from cache_aside.results import Result, Served
+from cache_aside.steps import Command, Steps
 
 
-def _fill_without_lease_check(key: str, mine: Any, content: bytes | None, kept_seconds: float) -> Op:
+def _fill_without_lease_check(key: str, mine: Any, content: bytes | None, kept_seconds: float) -> Command:
     return ("SET", key, content or b"", "PX", max(1, round(kept_seconds * 1000)))
 
 
@@ -24,7 +24,7 @@ def _good_for_everybody(self: Any, joined: int) -> bool:
     return bool(joined <= self.vouched_before)
 
 
-_load = filling.Fill._load
+_load = protocol.Miss._load
 
 
 def _load_and_turn(self: Any, keys: tuple[str, ...], *, limited: bool = False) -> Steps[Any]:
@@ -35,17 +35,17 @@ def _load_and_turn(self: Any, keys: tuple[str, ...], *, limited: bool = False) -
 
 def no_lease_check() -> None:
     """A fill overwrites whatever the key holds."""
-    mock.patch.object(filling, "fill", _fill_without_lease_check).start()
+    mock.patch.object(protocol, "fill", _fill_without_lease_check).start()
 
 
 def joiners_accept_unaccepted_fills() -> None:
     """Readers who joined a load use its value even if the cache refused it."""
-    mock.patch.object(filling.Fill, "_settle", _accept_always).start()
+    mock.patch.object(protocol.Miss, "_settle", _accept_always).start()
 
 
 def joiners_accept_loads_that_had_begun() -> None:
     """Readers use a value whose load began before they did, even if the cache refused it."""
-    mock.patch.object(filling.Fill, "_load", _load_and_turn).start()
+    mock.patch.object(protocol.Miss, "_load", _load_and_turn).start()
 
 
 def joiners_accept_what_was_on_its_way() -> None:
@@ -55,7 +55,7 @@ def joiners_accept_what_was_on_its_way() -> None:
 
 def leases_are_alike() -> None:
     """Two loads of a key cannot be told apart."""
-    mock.patch.object(writes, "new_lease", return_value=b"L" + bytes(12)).start()
+    mock.patch.object(leases, "new_lease", return_value=b"L" + bytes(12)).start()
 
 
 def no_replay_after_failover() -> None:

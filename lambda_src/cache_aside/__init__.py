@@ -11,8 +11,8 @@ if cache.invalidate("product:42").pending:
 
 from cache_aside.aio import AsyncCacheAside
 from cache_aside.client import CacheAside
+from cache_aside.cloudwatch import EmbeddedMetrics
 from cache_aside.credentials import Credentials
-from cache_aside.emf import EmbeddedMetrics
 from cache_aside.errors import (
     CacheUnavailableError,
     LoadTimeoutError,
@@ -21,8 +21,7 @@ from cache_aside.errors import (
     PolicyError,
 )
 from cache_aside.observe import Event, Observer
-from cache_aside.options import Options
-from cache_aside.policy import Policy
+from cache_aside.policy import Options, Policy
 from cache_aside.relay import Outbox, OutboxRow, Relay, RelayReport
 from cache_aside.results import Invalidation, Replicas, Result, Served
 

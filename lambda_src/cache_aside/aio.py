@@ -2,25 +2,25 @@
 
 import asyncio
 import contextlib
+import inspect
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from cache_aside.aio_link import AsyncLink
+from cache_aside.aio_link import AsyncLink, AsyncTransport
+from cache_aside.breaker import Breaker
 from cache_aside.cached import Cached
-from cache_aside.commands import Background, Command, Deliver, Join, Load, Pause, RoundTrip, Steps
+from cache_aside.connection import Server, Trust
+from cache_aside.credentials import AuthToken
 from cache_aside.errors import CacheUnavailableError, LoadTimeoutError, OverloadedError
 from cache_aside.flights import Flights
 from cache_aside.invalidation import identify, invalidate
 from cache_aside.observe import SILENT, Event, Observer
-from cache_aside.options import DEFAULTS, AuthToken, Options
-from cache_aside.policy import Policy
-from cache_aside.protocol import ReadThrough
+from cache_aside.policy import DEFAULTS, Options, Policy
+from cache_aside.protocol import ReadThrough, Surroundings
 from cache_aside.results import Invalidation, Replicas, Result
-from cache_aside.surroundings import Surroundings
-from cache_aside.transport import AsyncTransport
-from cache_aside.trust import Trust
+from cache_aside.steps import Background, Deliver, Join, Load, Pause, RoundTrip, Step, Steps
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -56,8 +56,8 @@ class AsyncCacheAside:
         `auth_token` and `is_replayed` are plain functions, called in a thread.
         """
         link = AsyncLink(
-            options.server(host, port, auth_token, tls),
-            breaker=options.breaker(),
+            Server.of(host, port, auth_token, tls, options),
+            breaker=Breaker(options.probe_interval_seconds, options.probe_timeout_seconds),
             trust=Trust(is_replayed),
             connections=options.connections,
             background=options.background,
@@ -133,62 +133,66 @@ class AsyncCacheAside:
         await self._transport.close()
 
     async def _drive(self, steps: Steps[Any], load: LoadMany[Any] | None = None) -> Any:
-        advance, reply = steps.send, None
-        try:
-            while True:
-                command = advance(reply)
-                try:
-                    advance, reply = steps.send, await self._perform(command, load)
-                except BaseException as error:  # noqa: BLE001 - the protocol decides, and must give back its lease
-                    advance, reply = steps.throw, error
-        except StopIteration as done:
-            return done.value
+        """Do what the protocol asks, to its end, and tell it whatever is raised; see `CacheAside._drive`."""
+        raised: BaseException | None = None
+        while True:
+            try:
+                step = steps.send(None) if raised is None else steps.throw(raised)
+                raised = None
+                while True:
+                    step = steps.send(await self._perform(step, load))
+            except BaseException as error:
+                if inspect.getgeneratorstate(steps) == inspect.GEN_CLOSED:
+                    if isinstance(error, StopIteration):
+                        return error.value
+                    raise
+                raised = error
 
-    async def _perform(self, command: Command, load: LoadMany[Any] | None) -> Any:
-        match command:
+    async def _perform(self, step: Step, load: LoadMany[Any] | None) -> Any:
+        match step:
             case RoundTrip():
-                return await self._transport.execute(command.ops, command.fail_closed)
+                return await self._transport.execute(step)
             case Load() if load is not None:
-                return await self._load(load, command)
+                return await self._load(load, step)
             case Pause():
-                return await asyncio.sleep(command.seconds)
+                return await asyncio.sleep(step.seconds)
             case Join():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(command.latch.wait(), command.timeout_seconds)
+                    await asyncio.wait_for(step.latch.wait(), step.timeout_seconds)
                 return None
             case Background():
-                return await self._behind(command, load)
+                return await self._behind(step, load)
             case Deliver():
-                return await self._transport.deliver(command.ops, command.timeout_seconds, fresh=command.fresh)
-        raise AssertionError(command)
+                return await self._transport.deliver(step)
+        raise AssertionError(step)
 
-    async def _load(self, load: LoadMany[Any], command: Load) -> Mapping[str, Any]:
-        if not command.limited:
-            return await self._load_within(load, command)
+    async def _load(self, load: LoadMany[Any], step: Load) -> Mapping[str, Any]:
+        if not step.limited:
+            return await self._load_within(load, step)
         try:
             await asyncio.wait_for(self._places.acquire(), self._options.bypass_wait_seconds)
         except TimeoutError:
             raise OverloadedError(self._options.retry_after_seconds) from None
         try:
-            return await self._load_within(load, command)
+            return await self._load_within(load, step)
         finally:
             self._places.release()
 
-    async def _load_within(self, load: LoadMany[Any], command: Load) -> Mapping[str, Any]:
-        limit = asyncio.timeout(command.timeout_seconds)
+    async def _load_within(self, load: LoadMany[Any], step: Load) -> Mapping[str, Any]:
+        limit = asyncio.timeout(step.timeout_seconds)
         try:
             async with limit:
-                return await load(command.keys)
+                return await load(step.keys)
         except TimeoutError as error:
             if limit.expired():
-                raise LoadTimeoutError(f"the load of {command.keys} took over {command.timeout_seconds} s") from error
+                raise LoadTimeoutError(f"the load of {step.keys} took over {step.timeout_seconds} s") from error
             raise
 
-    async def _behind(self, command: Background, load: LoadMany[Any] | None) -> Any:
-        task = asyncio.create_task(self._behind_limited(command.steps, load))
+    async def _behind(self, step: Background, load: LoadMany[Any] | None) -> Any:
+        task = asyncio.create_task(self._behind_limited(step.steps, load))
         self._tasks.add(task)
         task.add_done_callback(self._forget)
-        await asyncio.wait({task}, timeout=command.wait_seconds)
+        await asyncio.wait({task}, timeout=step.wait_seconds)
         return task.result() if task.done() else None
 
     async def _behind_limited(self, steps: Steps[Any], load: LoadMany[Any] | None) -> Any:

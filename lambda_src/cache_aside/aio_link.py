@@ -1,27 +1,129 @@
-"""The connections of the asynchronous client: a few, shared by all tasks of one event loop."""
+"""The connections of the asynchronous client: a few, shared by the tasks of an event loop."""
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import Sequence
-from typing import Any
+from math import inf
+from typing import Any, Protocol
 
-import msgspec
 import redis
+from redis.asyncio.connection import Connection
 
-from cache_aside.aio_channel import AsyncChannel
-from cache_aside.attempts import Attempts, is_outage
 from cache_aside.breaker import Breaker
-from cache_aside.commands import Op
+from cache_aside.connection import Attempts, Conversation, Identity, Server, Trust, pack
+from cache_aside.dns import RESOLVER
 from cache_aside.errors import CacheUnavailableError
+from cache_aside.link import accepted, handshake, meaning, rest
 from cache_aside.observe import SILENT, Event, Observer
-from cache_aside.server import Identity, Server
-from cache_aside.trust import Trust
+from cache_aside.steps import Command, Deliver, RoundTrip
 
+_CHUNK_BYTES = 65536
 _log = logging.getLogger("cache_aside")
 
 
+class AsyncTransport(Protocol):
+    """What the asynchronous client needs of its connections; `AsyncLink` has it, and so have the fakes of the tests."""
+
+    async def execute(self, trip: RoundTrip) -> list[Any]:
+        """One round trip; CacheUnavailableError when it fails."""
+        ...
+
+    async def deliver(self, delivery: Deliver) -> tuple[list[Any], Identity]:
+        """One attempt to reach the primary past the breaker."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+class _Greeting(Connection):
+    """redis-py's connection, which authenticates; `_connect` is overridden as in `link`."""
+
+    def __init__(self, server: Server, deadline: float, **options: Any) -> None:
+        super().__init__(**options)
+        self._server, self._deadline = server, deadline
+
+    async def _connect(self) -> None:
+        server, failure = self._server, OSError("the name has no address")
+        lookup = asyncio.wrap_future(RESOLVER.lookup(server.host, server.port))
+        for *_, address in await asyncio.shield(lookup):
+            name = server.host if server.tls is not None else None
+            try:
+                self._reader, self._writer = await asyncio.open_connection(
+                    address[0], address[1], ssl=server.tls, server_hostname=name
+                )
+            except OSError as error:
+                failure = error
+            else:
+                return
+        raise failure
+
+
+class AsyncChannel:
+    """An open connection; see `link.Channel`."""
+
+    def __init__(self, server: Server, greeting: _Greeting) -> None:
+        self._server, self._greeting = server, greeting
+        self._reader: Any = greeting._reader
+        self._writer: Any = greeting._writer
+        self.conversation = Conversation(server)
+
+    @classmethod
+    async def open(cls, server: Server, timeout_seconds: float) -> "AsyncChannel":
+        """Connect and authenticate.
+
+        Raises:
+            redis.RedisError, OSError: it cannot be opened in time.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        greeting: Any = _Greeting(server, deadline, **handshake(server, timeout_seconds, _Greeting))
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await greeting.connect()
+            return cls(server, greeting)
+        except BaseException:
+            _drop(greeting)
+            raise
+
+    async def trip(self, commands: Sequence[Command], timeout_seconds: float, *, identify: bool = False) -> list[Any]:
+        """Send everything at once and read every reply.
+
+        Raises:
+            redis.RedisError, OSError: what went wrong; the channel is of no more use.
+        """
+        conversation = self.conversation
+        async with asyncio.timeout(timeout_seconds if timeout_seconds < inf else None):
+            credentials = self._server.credentials
+            if credentials is not None and conversation.must_log_in:
+                now = credentials.clock()
+                login = ("AUTH", *await credentials.get_credentials_async())
+                accepted(await self._exchange(conversation.ask((login,))))
+                conversation.logged_in(now)
+            return await self._exchange(conversation.ask(commands, identify=identify))
+
+    async def _exchange(self, question: bytes) -> list[Any]:
+        self._writer.write(question)
+        while (replies := self.conversation.hear(await self._reader.read(_CHUNK_BYTES))) is None:
+            pass
+        return replies
+
+    def close(self, undo: Sequence[Command] = ()) -> None:
+        """Close it; `undo` goes out before, behind whatever was sent."""
+        if undo:
+            with contextlib.suppress(RuntimeError, OSError):
+                self._writer.write(pack(undo))
+        _drop(self._greeting)
+
+
 class AsyncLink:
-    """Executes round trips for many tasks: breaker, reconnects, credentials, trust. `Link` without threads."""
+    """Executes round trips for the tasks of one event loop: `Link` without threads.
+
+    Args:
+        connections: the most that readers use at once; deletions, which must not wait behind readers that hang, have
+            a quarter as many besides.
+    """
 
     def __init__(
         self,
@@ -36,100 +138,156 @@ class AsyncLink:
         self._server, self._breaker, self._trust, self._observer = server, breaker, trust, observer
         self._background = background
         self._idle: list[AsyncChannel] = []
+        self._most_idle = connections
         self._places = asyncio.Semaphore(connections)
-        self._prober: asyncio.Task[None] | None = None
+        self._places_of_deletions = asyncio.Semaphore(max(1, connections // 4))
+        self._probes: set[asyncio.Task[bool]] = set()
 
-    async def execute(self, ops: Sequence[Op], fail_closed: bool = False) -> list[Any]:
+    async def execute(self, trip: RoundTrip) -> list[Any]:
         """One round trip.
 
         Raises:
             CacheUnavailableError: the circuit is open, the round trip failed, or the server is not trusted.
         """
         async with self._places:
-            if self._breaker.is_open and (self._background or not self._breaker.take_probe() or not await self.probe()):
+            if self._breaker.is_open and not await self._recovered():
                 raise CacheUnavailableError("the circuit is open")
-            channel = self._idle.pop() if self._idle else AsyncChannel(self._server)
-            try:
-                replies = await self._trip(channel, ops)
-                if fail_closed and not await self._trusted(channel):
-                    raise CacheUnavailableError("this server may hold values whose deletion a failover lost")
-            except redis.RedisError as error:
-                await self._failed(channel, error)
-                raise CacheUnavailableError(str(error)) from error
-            finally:
-                self._idle.append(channel)
+            replies, identity = await self._attempt(trip)
+        if trip.fail_closed and not await self._trusted(identity):
+            raise CacheUnavailableError("this server may hold values whose deletion a failover lost")
         return replies
 
-    async def deliver(self, ops: Sequence[Op], timeout_seconds: float, *, fresh: bool) -> tuple[list[Any], Identity]:
-        """One attempt to reach the primary, whatever the breaker thinks; on a new connection if `fresh`.
-
-        Not counted among the connections of readers: it must not wait behind those that hang.
+    async def deliver(self, delivery: Deliver) -> tuple[list[Any], Identity]:
+        """One attempt to reach the primary, whatever the breaker thinks.
 
         Raises:
             CacheUnavailableError: it failed; the connection is closed.
         """
-        channel = AsyncChannel(self._server) if fresh or not self._idle else self._idle.pop()
-        token = self._server.token
+        token, channel = self._server.token, None
         try:
-            delivered = await channel.trip_within(ops, timeout_seconds)
-        except redis.RedisError as error:
-            await channel.close()
+            async with asyncio.timeout(delivery.timeout_seconds), self._places_of_deletions:
+                token, channel = self._server.token, None if delivery.fresh else self._take()
+                if channel is None:
+                    channel = await AsyncChannel.open(self._server, self._server.connect_timeout_seconds)
+                replies = await channel.trip(delivery.commands, inf, identify=True)
+        except (redis.RedisError, OSError) as error:
+            _close(channel)
             self._server.refused(error, token)
-            raise CacheUnavailableError(str(error)) from error
-        self._idle.append(channel)
-        return delivered
-
-    async def probe(self) -> bool:
-        """Whether a new connection reaches the primary; if so, close the circuit."""
-        seconds = self._breaker.probe_timeout_seconds
-        hurried = msgspec.structs.replace(self._server, connect_timeout_seconds=seconds, read_timeout_seconds=seconds)
-        channel = AsyncChannel(hurried)
-        try:
-            await self._trip(channel, ())
-        except redis.RedisError:
-            self._observer.on_event("", Event.CACHE_ERROR, 0.0)
-            return False
-        finally:
-            await channel.close()
-        self._breaker.close()
-        _log.warning("the cache is available again")
-        return True
+            raise CacheUnavailableError(str(error) or "the cache did not answer in time") from error
+        except BaseException:
+            _close(channel)
+            raise
+        self._give_back(channel)
+        identity = channel.conversation.identity
+        assert identity is not None, "deliveries ask"  # noqa: S101
+        return replies, identity
 
     async def close(self) -> None:
-        """Close every connection."""
-        if self._prober is not None:
-            self._prober.cancel()
+        """Close every connection that is not in use."""
+        for probe in tuple(self._probes):
+            probe.cancel()
         while self._idle:
-            await self._idle.pop().close()
+            self._idle.pop().close()
 
-    async def _trip(self, channel: AsyncChannel, ops: Sequence[Op]) -> list[Any]:
-        attempts = Attempts(self._server, ops)
+    def _take(self) -> AsyncChannel | None:
+        """A connection that is nobody's until it is given back."""
+        while self._idle:
+            channel = self._idle.pop()
+            if channel.conversation.usable:
+                return channel
+            channel.close()
+        return None
+
+    def _give_back(self, channel: AsyncChannel) -> None:
+        if len(self._idle) < self._most_idle:
+            self._idle.append(channel)
+        else:
+            channel.close()
+
+    async def _attempt(self, trip: RoundTrip) -> tuple[list[Any], Identity | None]:
+        server, attempts = self._server, Attempts(self._server, trip.commands)
+        deadline = time.monotonic() + trip.timeout_seconds
         while True:
-            attempts.begin(reused=channel.connected)
+            channel = self._take()
             try:
-                return await channel.trip(ops)
-            except redis.RedisError as error:
-                if not attempts.another(error):
-                    raise
-                await channel.close()
+                attempts.begin(reused=channel is not None)
+                if channel is None:
+                    channel = await AsyncChannel.open(server, min(server.connect_timeout_seconds, rest(deadline)))
+                    attempts.connected()
+                replies = await channel.trip(trip.commands, min(server.read_timeout_seconds, rest(deadline)))
+            except (redis.RedisError, OSError) as error:
+                _close(channel, trip.undo)
+                failure = meaning(error)
+                if not attempts.another(failure):
+                    await self._failed(failure, doubtful=attempts.doubtful(failure))
+                    raise CacheUnavailableError(str(failure)) from error
+            except BaseException:
+                _close(channel, trip.undo)
+                raise
+            else:
+                self._give_back(channel)
+                return replies, channel.conversation.identity
 
-    async def _failed(self, channel: AsyncChannel, error: redis.RedisError) -> None:
+    async def _failed(self, error: Exception, *, doubtful: bool) -> None:
         self._observer.on_event("", Event.CACHE_ERROR, 0.0)
-        if is_outage(error):
-            await channel.close()
-            if self._breaker.trip():
-                _log.warning("the cache is unavailable, readers go past it: %s", error)
-                if self._background:
-                    self._prober = asyncio.create_task(self._probe_until_closed())
+        if not doubtful:
+            self._trip(error)
+        elif self._breaker.suspect():
+            await self._probe_somewhere(error)
 
-    async def _probe_until_closed(self) -> None:
-        while self._breaker.is_open:
-            await asyncio.sleep(self._breaker.probe_interval_seconds)
-            await self.probe()
+    async def _recovered(self) -> bool:
+        """Whether the circuit has closed by the probe that was due."""
+        return self._breaker.take_probe() and await self._probe_somewhere()
 
-    async def _trusted(self, channel: AsyncChannel) -> bool:
-        if channel.identity is None:
+    async def _probe_somewhere(self, suspicion: Exception | None = None) -> bool:
+        """Probe in a task where that is allowed, or else here. False as long as nobody knows."""
+        if not self._background:
+            return await self.probe(suspicion)
+        task = asyncio.create_task(self.probe(suspicion))
+        self._probes.add(task)
+        task.add_done_callback(self._probes.discard)
+        return False
+
+    async def probe(self, suspicion: Exception | None = None) -> bool:
+        """Whether a new connection reaches the primary: if so the circuit is closed, and opened if not."""
+        deadline = time.monotonic() + self._breaker.probe_timeout_seconds
+        attempts, channel = Attempts(self._server, ()), None
+        while True:
+            try:
+                attempts.begin(reused=False)
+                channel = await AsyncChannel.open(self._server, rest(deadline))
+                await channel.trip((), rest(deadline))
+            except Exception as error:  # noqa: BLE001 - whatever keeps it from answering
+                if attempts.another(error):
+                    continue
+                self._observer.on_event("", Event.CACHE_ERROR, 0.0)
+                self._trip(suspicion or error)
+                return False
+            finally:
+                _close(channel)
+            if self._breaker.close():
+                _log.warning("the cache is available again")
+            return True
+
+    def _trip(self, error: Exception) -> None:
+        if self._breaker.trip():
+            _log.warning("the cache is unavailable, readers go past it: %s", error)
+
+    async def _trusted(self, identity: Identity | None) -> bool:
+        if identity is None:
             return False
-        replication_id = channel.identity.replication_id
-        remembered = self._trust.remembered(replication_id)
-        return await asyncio.to_thread(self._trust.ask, replication_id) if remembered is None else remembered
+        remembered = self._trust.remembered(identity.replication_id)
+        return await asyncio.to_thread(self._trust.ask, identity.replication_id) if remembered is None else remembered
+
+
+def _close(channel: AsyncChannel | None, undo: Sequence[Command] = ()) -> None:
+    if channel is not None:
+        channel.close(undo)
+
+
+def _drop(greeting: Connection) -> None:
+    """Close without waiting, on whatever loop it was opened."""
+    writer, greeting._reader, greeting._writer = greeting._writer, None, None
+    if writer is not None:
+        with contextlib.suppress(RuntimeError):  # its loop has ended
+            writer.close()

@@ -1,5 +1,6 @@
 """The synchronous client."""
 
+import inspect
 import os
 import ssl
 import threading
@@ -9,20 +10,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, ParamSpec, TypeVar
 
+from cache_aside.breaker import Breaker
 from cache_aside.cached import Cached
-from cache_aside.commands import Background, Command, Deliver, Join, Load, Pause, RoundTrip, Steps
+from cache_aside.connection import Server, Trust
+from cache_aside.credentials import AuthToken
 from cache_aside.errors import CacheUnavailableError, OverloadedError
 from cache_aside.flights import Flights
 from cache_aside.invalidation import identify, invalidate
-from cache_aside.link import Link
+from cache_aside.link import Link, Transport
 from cache_aside.observe import SILENT, Event, Observer
-from cache_aside.options import DEFAULTS, AuthToken, Options
-from cache_aside.policy import Policy
-from cache_aside.protocol import ReadThrough
+from cache_aside.policy import DEFAULTS, Options, Policy
+from cache_aside.protocol import ReadThrough, Surroundings
 from cache_aside.results import Invalidation, Replicas, Result
-from cache_aside.surroundings import Surroundings
-from cache_aside.transport import Transport
-from cache_aside.trust import Trust
+from cache_aside.steps import Background, Deliver, Join, Load, Pause, RoundTrip, Step, Steps
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -67,8 +67,8 @@ class CacheAside:
             observer: told about every read, load and failure. Default None.
         """
         link = Link(
-            options.server(host, port, auth_token, tls),
-            breaker=options.breaker(),
+            Server.of(host, port, auth_token, tls, options),
+            breaker=Breaker(options.probe_interval_seconds, options.probe_timeout_seconds),
             trust=Trust(is_replayed),
             background=options.background,
             observer=observer or SILENT,
@@ -152,32 +152,39 @@ class CacheAside:
         self._workers = None
 
     def _drive(self, steps: Steps[Any], load: LoadMany[Any] | None = None) -> Any:
-        advance, reply = steps.send, None
-        try:
-            while True:
-                command = advance(reply)
-                try:
-                    advance, reply = steps.send, self._perform(command, load)
-                except BaseException as error:  # noqa: BLE001 - the protocol decides, and must give back its lease
-                    advance, reply = steps.throw, error
-        except StopIteration as done:
-            return done.value
+        """Do what the protocol asks, to its end. Whatever is raised here, at whatever instruction, it is told.
 
-    def _perform(self, command: Command, load: LoadMany[Any] | None) -> Any:
-        match command:
+        It gives back its leases then, and decides what becomes of the error.
+        """
+        raised: BaseException | None = None
+        while True:
+            try:
+                step = steps.send(None) if raised is None else steps.throw(raised)
+                raised = None
+                while True:
+                    step = steps.send(self._perform(step, load))
+            except BaseException as error:
+                if inspect.getgeneratorstate(steps) == inspect.GEN_CLOSED:
+                    if isinstance(error, StopIteration):
+                        return error.value
+                    raise
+                raised = error
+
+    def _perform(self, step: Step, load: LoadMany[Any] | None) -> Any:
+        match step:
             case RoundTrip():
-                return self._transport.execute(command.ops, command.fail_closed)
+                return self._transport.execute(step)
             case Load() if load is not None:
-                return self._load_limited(load, command.keys) if command.limited else load(command.keys)
+                return self._load_limited(load, step.keys) if step.limited else load(step.keys)
             case Pause():
-                return time.sleep(command.seconds)
+                return time.sleep(step.seconds)
             case Join():
-                return command.latch.wait(max(0.0, command.timeout_seconds))
+                return step.latch.wait(max(0.0, step.timeout_seconds))
             case Background():
-                return self._behind(command, load)
+                return self._behind(step, load)
             case Deliver():
-                return self._transport.deliver(command.ops, command.timeout_seconds, fresh=command.fresh)
-        raise AssertionError(command)
+                return self._transport.deliver(step)
+        raise AssertionError(step)
 
     def _load_limited(self, load: LoadMany[Any], keys: Sequence[str]) -> Mapping[str, Any]:
         if not self._places.acquire(timeout=self._options.bypass_wait_seconds):
@@ -187,11 +194,11 @@ class CacheAside:
         finally:
             self._places.release()
 
-    def _behind(self, command: Background, load: LoadMany[Any] | None) -> Any:
+    def _behind(self, step: Background, load: LoadMany[Any] | None) -> Any:
         if self._workers is None:
             self._workers = ThreadPoolExecutor(self._options.background_workers, "cache-background")
-        future = self._workers.submit(self._drive, command.steps, load)
-        wait((future,), command.wait_seconds)
+        future = self._workers.submit(self._drive, step.steps, load)
+        wait((future,), step.wait_seconds)
         return future.result() if future.done() else None
 
 

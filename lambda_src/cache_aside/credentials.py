@@ -84,3 +84,13 @@ class Credentials(redis.CredentialProvider):
     def after_fork(self) -> None:
         """In the child: a thread of the parent may have held the lock."""
         self._lock = threading.Lock()
+
+
+AuthToken = str | Callable[[], str] | Credentials | None
+
+
+def credentials_of(auth_token: AuthToken) -> Credentials | None:
+    """What a client is given as its token: the token itself, what reads it, or `Credentials`."""
+    if auth_token is None or isinstance(auth_token, Credentials):
+        return auth_token
+    return Credentials(lambda: auth_token) if isinstance(auth_token, str) else Credentials(auth_token)

@@ -32,6 +32,7 @@ class State(Enum):
     ABSENT = "absent"
     LEASED = "leased"
     UNREADABLE = "unreadable"
+    REFUSED = "refused"
     FRESH = "fresh"
     EXPIRED = "expired"
 
@@ -90,10 +91,15 @@ class Codec(Generic[T]):
         kind, _, expires_ms, _ = _CLAIM.unpack_from(raw)
         return _CLAIM.pack(kind, os.urandom(12), expires_ms, int(until * 1000)) + raw[_CLAIM.size :]
 
-    def read(self, raw: bytes | None, now: float, draw: Callable[[], float]) -> Entry[T]:
-        """Classify what a key holds at `now` (seconds since the epoch); `draw` returns a uniform number in [0, 1)."""
+    def read(self, raw: bytes | Exception | None, now: float, draw: Callable[[], float]) -> Entry[T]:
+        """Classify what a key holds at `now` (seconds since the epoch); `draw` returns a uniform number in [0, 1).
+
+        An exception is what the server answers for this key alone, such as one of another type.
+        """
         if raw is None:
             return Entry(State.ABSENT)
+        if isinstance(raw, Exception):
+            return Entry(State.REFUSED)
         kind = raw[:9]
         if kind == self._value or kind == self._negative:
             try:

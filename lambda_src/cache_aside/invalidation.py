@@ -3,16 +3,13 @@
 import time
 from collections.abc import Callable
 
-from cache_aside.commands import Deliver, Op, Pause, Steps
+from cache_aside.connection import BARRIER
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.results import Invalidation, Replicas
+from cache_aside.steps import Deliver, Pause, Steps
 
 _PAUSE_SECONDS = 0.02
 _SHORTEST_TIMEOUT_SECONDS = 0.05
-# WAIT waits only for what its own connection has written, and a DEL of a key that is gone writes nothing: when a retry
-# repeats a DEL whose reply was lost, WAIT would confirm at once. This write follows every DEL to the replicas.
-BARRIER_KEY = "cache_aside:barrier"
-_BARRIER: Op = ("SET", BARRIER_KEY, b"", "PX", 1000)
 
 
 def invalidate(
@@ -49,15 +46,15 @@ def _attempt(keys: tuple[str, ...], replicas: Replicas, timeout_seconds: float, 
     if replicas is Replicas.PRIMARY or server.replicas == 0:
         return ""
     wait = ("WAIT", server.replicas, max(1, round(timeout_seconds * 1000)))
-    (_, acknowledged), _ = yield Deliver((_BARRIER, wait), 2 * timeout_seconds, False)
+    (_, acknowledged), _ = yield Deliver((BARRIER, wait), 2 * timeout_seconds)
     return "" if acknowledged >= server.replicas else f"{acknowledged} of {server.replicas} replicas have deleted it"
 
 
 def identify(timeout_seconds: float) -> Steps[str]:
     """The replication id of the primary, by a new connection where the present one fails."""
     try:
-        _, server = yield Deliver((), timeout_seconds / 2, False)
+        _, server = yield Deliver((), timeout_seconds / 2)
     except CacheUnavailableError:
-        _, server = yield Deliver((), timeout_seconds / 2, True)
+        _, server = yield Deliver((), timeout_seconds / 2, fresh=True)
     replication_id: str = server.replication_id
     return replication_id

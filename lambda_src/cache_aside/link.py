@@ -1,24 +1,172 @@
 """The connections of the synchronous client: one a thread, opened when the thread first needs it."""
 
+import inspect
 import logging
+import socket
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from functools import cache
+from importlib import import_module
+from math import inf
+from typing import Any, Protocol
 
-import msgspec
 import redis
+from redis.backoff import NoBackoff
+from redis.connection import Connection
+from redis.retry import Retry
 
-from cache_aside.attempts import Attempts, is_outage
 from cache_aside.breaker import Breaker
-from cache_aside.channel import Channel
-from cache_aside.commands import Op
+from cache_aside.connection import Attempts, Conversation, Identity, Server, Trust, pack
+from cache_aside.dns import RESOLVER
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.observe import SILENT, Event, Observer
-from cache_aside.server import Identity, Server
-from cache_aside.trust import Trust
+from cache_aside.steps import Command, Deliver, RoundTrip
 
+_CHUNK_BYTES = 65536
+_SHORTEST_TIMEOUT_SECONDS = 0.001
 _log = logging.getLogger("cache_aside")
+
+
+class Transport(Protocol):
+    """What the synchronous client needs of its connections; `Link` has it, and so have the fakes of the tests."""
+
+    def execute(self, trip: RoundTrip) -> list[Any]:
+        """One round trip; CacheUnavailableError when it fails."""
+        ...
+
+    def deliver(self, delivery: Deliver) -> tuple[list[Any], Identity]:
+        """One attempt to reach the primary past the breaker."""
+        ...
+
+    def after_fork(self) -> None:
+        """Drop what belongs to the parent process."""
+
+    def close(self) -> None:
+        """Close what the calling thread holds."""
+
+
+@cache
+def _silence(connection_class: type) -> dict[str, Any]:
+    bases = connection_class.__mro__[:-1]
+    known = {name for base in bases for name in inspect.signature(base.__init__).parameters}  # type: ignore[misc]
+    quiet = ("driver_info",) if "driver_info" in known else ("lib_name", "lib_version")
+    options: dict[str, Any] = {name: None for name in quiet if name in known}
+    if "maint_notifications_config" in known:
+        config = import_module("redis.maint_notifications").MaintNotificationsConfig
+        options["maint_notifications_config"] = config(enabled=False)
+    return options
+
+
+def handshake(server: Server, timeout_seconds: float, connection_class: Any) -> dict[str, Any]:
+    """How redis-py greets the server, with whatever this release of it would do besides switched off.
+
+    RESP2, because its handshake is one round trip shorter than RESP3's and hits are as fast; no retries, because the
+    breaker decides; no maintenance notifications and no CLIENT SETINFO, which cost round trips.
+    """
+    options = {
+        "host": server.host,
+        "port": server.port,
+        "credential_provider": server.credentials,
+        "socket_timeout": timeout_seconds,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+    }
+    return options | _silence(connection_class)
+
+
+class _Greeting(Connection):
+    """redis-py's connection, which authenticates. `_connect` is the one private method that is overridden.
+
+    It resolves within a timeout, has one deadline for TCP and TLS, and shares a TLS context whose making takes 25 ms.
+    """
+
+    def __init__(self, server: Server, deadline: float, **options: Any) -> None:
+        super().__init__(**options)  # type: ignore[no-untyped-call]
+        self._server, self._deadline = server, deadline
+
+    def _connect(self) -> socket.socket:
+        server, failure = self._server, OSError("the name has no address")
+        for family, kind, protocol, _, address in RESOLVER.resolve(server.host, server.port, rest(self._deadline)):
+            opened = socket.socket(family, kind, protocol)
+            try:
+                opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                opened.settimeout(rest(self._deadline))
+                opened.connect(address)
+                if server.tls is not None:
+                    opened.settimeout(rest(self._deadline))
+                    opened = server.tls.wrap_socket(opened, server_hostname=server.host)
+                opened.settimeout(rest(self._deadline))
+            except OSError as error:
+                opened.close()
+                failure = error
+            else:
+                return opened
+        raise failure
+
+
+class Channel:
+    """An open connection.
+
+    Raises:
+        redis.RedisError, OSError: it cannot be opened in time.
+    """
+
+    def __init__(self, server: Server, timeout_seconds: float) -> None:
+        deadline = time.monotonic() + timeout_seconds
+        self._greeting: Any = _Greeting(server, deadline, **handshake(server, timeout_seconds, _Greeting))
+        self._greeting.connect()  # type: ignore[no-untyped-call]
+        self._server = server
+        self._socket: Any = self._greeting._sock
+        self._timeout: float | None = None
+        self._sent = True
+        self.conversation = Conversation(server)
+
+    def trip(self, commands: Sequence[Command], timeout_seconds: float, *, identify: bool = False) -> list[Any]:
+        """Send everything at once and read every reply.
+
+        Raises:
+            redis.RedisError, OSError: what went wrong; the channel is of no more use.
+        """
+        conversation = self.conversation
+        credentials = self._server.credentials
+        if credentials is not None and conversation.must_log_in:
+            now = credentials.clock()
+            accepted(self._exchange(conversation.ask((("AUTH", *credentials.get_credentials()),)), timeout_seconds))
+            conversation.logged_in(now)
+        return self._exchange(conversation.ask(commands, identify=identify), timeout_seconds)
+
+    def _exchange(self, question: bytes, timeout_seconds: float) -> list[Any]:
+        self._set_timeout(timeout_seconds)
+        self._sent = False
+        self._socket.sendall(question)
+        self._sent = True
+        replies = self.conversation.hear(self._socket.recv(_CHUNK_BYTES))
+        if replies is None:
+            deadline = time.monotonic() + timeout_seconds
+            while replies is None:
+                self._set_timeout(rest(deadline))
+                replies = self.conversation.hear(self._socket.recv(_CHUNK_BYTES))
+        return replies
+
+    def close(self, undo: Sequence[Command] = ()) -> None:
+        """Close it; `undo` goes out before, behind a question that was sent whole, if that does not block."""
+        try:
+            if undo and self._sent:
+                self._set_timeout(0)
+                self._socket.send(pack(undo))
+                self._socket.shutdown(socket.SHUT_WR)
+        except (OSError, ValueError):
+            pass
+        finally:
+            self._greeting.disconnect()
+
+    def _set_timeout(self, seconds: float) -> None:
+        if seconds != self._timeout:
+            self._timeout = None
+            self._socket.settimeout(seconds)
+            self._timeout = seconds
 
 
 class _Local(threading.local):
@@ -41,59 +189,45 @@ class Link:
         self._background = background
         self._local = _Local()
 
-    def execute(self, ops: Sequence[Op], fail_closed: bool = False) -> list[Any]:
+    def execute(self, trip: RoundTrip) -> list[Any]:
         """One round trip.
 
         Raises:
             CacheUnavailableError: the circuit is open, the round trip failed, or the server is not trusted.
         """
-        if self._breaker.is_open and (self._background or not self._breaker.take_probe() or not self.probe()):
+        if self._breaker.is_open and not self._recovered():
             raise CacheUnavailableError("the circuit is open")
-        channel = self._channel()
-        try:
-            replies = self._trip(channel, ops)
-        except redis.RedisError as error:
-            self._failed(channel, error)
-            raise CacheUnavailableError(str(error)) from error
-        if fail_closed and not self._trusted(channel):
+        replies, identity = self._attempt(trip)
+        if trip.fail_closed and not self._trusted(identity):
             raise CacheUnavailableError("this server may hold values whose deletion a failover lost")
         return replies
 
-    def deliver(self, ops: Sequence[Op], timeout_seconds: float, *, fresh: bool) -> tuple[list[Any], Identity]:
-        """One attempt to reach the primary, whatever the breaker thinks; on a new connection if `fresh`.
+    def deliver(self, delivery: Deliver) -> tuple[list[Any], Identity]:
+        """One attempt to reach the primary, whatever the breaker thinks.
 
         Raises:
             CacheUnavailableError: it failed; the connection is closed.
         """
-        channel = self._channel()
-        if fresh:
-            channel.close()
-        token = self._server.token
+        deadline = time.monotonic() + delivery.timeout_seconds
+        token, channel = self._server.token, self._take()
+        if delivery.fresh:
+            _close(channel)
+            channel = None
         try:
-            return channel.trip_within(ops, timeout_seconds)
-        except redis.RedisError as error:
-            channel.close()
+            if channel is None:
+                channel = Channel(self._server, min(self._server.connect_timeout_seconds, delivery.timeout_seconds))
+            replies = channel.trip(delivery.commands, rest(deadline), identify=True)
+        except (redis.RedisError, OSError) as error:
+            _close(channel)
             self._server.refused(error, token)
             raise CacheUnavailableError(str(error)) from error
-
-    def probe(self) -> bool:
-        """Whether a new connection reaches the primary; if so, close the circuit."""
-        seconds = self._breaker.probe_timeout_seconds
-        hurried = msgspec.structs.replace(self._server, connect_timeout_seconds=seconds, read_timeout_seconds=seconds)
-        channel = Channel(hurried)
-        try:
-            self._trip(channel, ())
-        except redis.RedisError:
-            self._observer.on_event("", Event.CACHE_ERROR, 0.0)
-            return False
-        finally:
-            channel.close()
-        self._breaker.close()
-        _log.warning("the cache is available again")
-        return True
+        self._local.channel = channel
+        identity = channel.conversation.identity
+        assert identity is not None, "deliveries ask"  # noqa: S101
+        return replies, identity
 
     def after_fork(self) -> None:
-        """In the child: the connections and the probing thread are the parent's."""
+        """In the child: the connections are the parent's."""
         self._local = _Local()
         self._breaker.close()
         if self._server.credentials is not None:
@@ -101,41 +235,119 @@ class Link:
 
     def close(self) -> None:
         """Close the calling thread's connection; those of other threads end with their threads."""
-        self._channel().close()
+        _close(self._take())
 
-    def _channel(self) -> Channel:
-        channel = self._local.channel
-        if channel is None:
-            channel = self._local.channel = Channel(self._server)
+    def _take(self) -> Channel | None:
+        """The thread's connection, nobody's until it is given back: a signal handler that reads gets its own."""
+        channel, self._local.channel = self._local.channel, None
+        if channel is not None and not channel.conversation.usable:
+            _close(channel)
+            return None
         return channel
 
-    def _trip(self, channel: Channel, ops: Sequence[Op]) -> list[Any]:
-        attempts = Attempts(self._server, ops)
+    def _attempt(self, trip: RoundTrip) -> tuple[list[Any], Identity | None]:
+        server, attempts = self._server, Attempts(self._server, trip.commands)
+        deadline = time.monotonic() + trip.timeout_seconds
         while True:
-            attempts.begin(reused=channel.connected)
+            channel = self._take()
             try:
-                return channel.trip(ops)
-            except redis.RedisError as error:
-                if not attempts.another(error):
-                    raise
-                channel.close()
+                attempts.begin(reused=channel is not None)
+                if channel is None:
+                    channel = Channel(server, min(server.connect_timeout_seconds, rest(deadline)))
+                    attempts.connected()
+                replies = channel.trip(trip.commands, min(server.read_timeout_seconds, rest(deadline)))
+            except (redis.RedisError, OSError) as error:
+                _close(channel, trip.undo)
+                failure = meaning(error)
+                if not attempts.another(failure):
+                    self._failed(failure, doubtful=attempts.doubtful(failure))
+                    raise CacheUnavailableError(str(error)) from error
+            except BaseException:
+                _close(channel, trip.undo)
+                raise
+            else:
+                self._local.channel = channel
+                return replies, channel.conversation.identity
 
-    def _failed(self, channel: Channel, error: redis.RedisError) -> None:
+    def _failed(self, error: Exception, *, doubtful: bool) -> None:
         self._observer.on_event("", Event.CACHE_ERROR, 0.0)
-        if is_outage(error):
-            channel.close()
-            if self._breaker.trip():
-                _log.warning("the cache is unavailable, readers go past it: %s", error)
-                if self._background:
-                    threading.Thread(target=self._probe_until_closed, name="cache-probe", daemon=True).start()
+        if not doubtful:
+            self._trip(error)
+        elif self._breaker.suspect():
+            self._probe_somewhere(error)
 
-    def _probe_until_closed(self) -> None:
-        while self._breaker.is_open:
-            time.sleep(self._breaker.probe_interval_seconds)
-            self.probe()
+    def _recovered(self) -> bool:
+        """Whether the circuit has closed by the probe that was due."""
+        return self._breaker.take_probe() and self._probe_somewhere()
 
-    def _trusted(self, channel: Channel) -> bool:
-        if channel.identity is None:
+    def _probe_somewhere(self, suspicion: Exception | None = None) -> bool:
+        """Probe in a thread where that is allowed and possible, or else here. False as long as nobody knows."""
+        if self._background:
+            try:
+                threading.Thread(target=self.probe, args=(suspicion,), name="cache-probe", daemon=True).start()
+            except RuntimeError:
+                pass  # no thread can start: this reader probes
+            else:
+                return False
+        return self.probe(suspicion)
+
+    def probe(self, suspicion: Exception | None = None) -> bool:
+        """Whether a new connection reaches the primary: if so the circuit is closed, and opened if not."""
+        seconds = self._breaker.probe_timeout_seconds
+        deadline = time.monotonic() + seconds
+        attempts, channel = Attempts(self._server, ()), None
+        while True:
+            try:
+                attempts.begin(reused=False)
+                channel = Channel(self._server, rest(deadline))
+                channel.trip((), rest(deadline))
+            except Exception as error:  # noqa: BLE001 - whatever keeps it from answering
+                if attempts.another(error):
+                    continue
+                self._observer.on_event("", Event.CACHE_ERROR, 0.0)
+                self._trip(suspicion or error)
+                return False
+            finally:
+                _close(channel)
+            if self._breaker.close():
+                _log.warning("the cache is available again")
+            return True
+
+    def _trip(self, error: Exception) -> None:
+        if self._breaker.trip():
+            _log.warning("the cache is unavailable, readers go past it: %s", error)
+
+    def _trusted(self, identity: Identity | None) -> bool:
+        if identity is None:
             return False
-        remembered = self._trust.remembered(channel.identity.replication_id)
-        return self._trust.ask(channel.identity.replication_id) if remembered is None else remembered
+        remembered = self._trust.remembered(identity.replication_id)
+        return self._trust.ask(identity.replication_id) if remembered is None else remembered
+
+
+def meaning(error: Exception) -> redis.RedisError:
+    """What went wrong, in redis-py's words."""
+    if isinstance(error, redis.RedisError):
+        return error
+    if isinstance(error, TimeoutError):
+        return redis.TimeoutError(str(error) or "the cache did not answer in time")
+    return redis.ConnectionError(str(error))
+
+
+def accepted(replies: list[Any]) -> None:
+    """What AUTH was answered.
+
+    Raises:
+        redis.AuthenticationError: anything but yes.
+    """
+    if isinstance(replies[0], Exception):
+        raise redis.AuthenticationError(str(replies[0]))
+
+
+def rest(deadline: float) -> float:
+    """What is left, never nothing: a timeout of 0 would mean not to wait at all."""
+    return inf if deadline == inf else max(deadline - time.monotonic(), _SHORTEST_TIMEOUT_SECONDS)
+
+
+def _close(channel: Channel | None, undo: Sequence[Command] = ()) -> None:
+    if channel is not None:
+        channel.close(undo)

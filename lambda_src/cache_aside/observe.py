@@ -1,7 +1,11 @@
-"""The hook for counters and timings, and the adapter that writes them in CloudWatch's embedded metric format."""
+"""The hook for counters and timings; `cloudwatch` is an observer that writes them as CloudWatch metrics."""
 
+import logging
 from enum import StrEnum
 from typing import Protocol
+
+_log = logging.getLogger("cache_aside")
+_logged: set[str] = set()
 
 
 class Event(StrEnum):
@@ -37,3 +41,10 @@ class Silent:
 
 
 SILENT: Observer = Silent()
+
+
+def log_once(subject: str, message: str, error: BaseException) -> None:
+    """Log what goes on without anybody else hearing of it: the first time in full, never again for this subject."""
+    if subject not in _logged:
+        _logged.add(subject)
+        _log.error("%s (logged once): %r", message, error, exc_info=error)

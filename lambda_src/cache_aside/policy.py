@@ -1,9 +1,14 @@
-"""What is cached, for how long, and what may be served when something is broken: one policy per data type."""
+"""What is cached, for how long, and what may be served when something is broken: one policy per data type.
+
+And what a client may cost: `Options`, the same for the sync and the async one.
+"""
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+import msgspec
 
 from cache_aside.envelope import Codec, schema_id
 from cache_aside.errors import LoadUnavailableError, PolicyError
@@ -107,3 +112,38 @@ class Policy(Generic[T]):
             raise PolicyError(f"jitter of policy {self.name!r} must be at least 0 and less than 1, not {self.jitter!r}")
         if self.soft_timeout_seconds is not None and not self.stale_if_error_seconds:
             raise PolicyError(f"soft_timeout_seconds of policy {self.name!r} needs stale_if_error_seconds, not 0")
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of a client, each with a default for the request path of a web service.
+
+    Args:
+        connect_timeout_seconds: for DNS, TCP, TLS and AUTH together. Default 0.2.
+        read_timeout_seconds: for a round trip. Default 0.2.
+        probe_interval_seconds: how soon a recovered cache is used again. Default 0.25.
+        probe_timeout_seconds: what the request that probes may lose by it, for each step. Default 0.05.
+        invalidation_seconds: how long an invalidation is tried before it is pending. Default 1.
+        bypass_concurrency: how many loads may go past the cache at once. Default 32.
+        bypass_wait_seconds: how long a reader waits for a place among them, before OverloadedError. Default 0.25.
+        retry_after_seconds: what OverloadedError suggests. Default 1.
+        background: whether this process may do work that no request waits for: early refreshes, loads that a soft
+            timeout has left, probes. Never under Lambda: a frozen environment would hold the load's transaction open.
+            Default False.
+        background_workers: how many such loads at once (threads, in the sync client). Default 4.
+        connections: the most connections of an async client; a sync one has one a thread. Default 16.
+    """
+
+    connect_timeout_seconds: float = 0.2
+    read_timeout_seconds: float = 0.2
+    probe_interval_seconds: float = 0.25
+    probe_timeout_seconds: float = 0.05
+    invalidation_seconds: float = 1.0
+    bypass_concurrency: int = 32
+    bypass_wait_seconds: float = 0.25
+    retry_after_seconds: int = 1
+    background: bool = False
+    background_workers: int = 4
+    connections: int = 16
+
+
+DEFAULTS = Options()

@@ -10,9 +10,9 @@ import redis
 
 from cache_aside import AsyncCacheAside, CacheAside, Options
 from cache_aside.aio_link import AsyncLink
+from cache_aside.breaker import Breaker
+from cache_aside.connection import Server, Trust
 from cache_aside.link import Link
-from cache_aside.server import Server
-from cache_aside.trust import Trust
 from faults.fake_server import FakeServer
 from local.engines import Valkey
 from local.tls import ensure_certificates
@@ -39,7 +39,7 @@ def tls_of(valkey: Valkey) -> ssl.SSLContext:
 def server_of(valkey: Valkey) -> Server:
     """How clients reach it, with timeouts that a busy machine does not exceed."""
     patient = Options(connect_timeout_seconds=5, read_timeout_seconds=5)
-    return patient.server("localhost", valkey.port, valkey.auth_token, tls_of(valkey))
+    return Server.of("localhost", valkey.port, valkey.auth_token, tls_of(valkey), patient)
 
 
 @pytest.fixture
@@ -87,10 +87,21 @@ def _on_valkey(flavour: str, options: Options, request: pytest.FixtureRequest) -
     client.flushall()
     request.addfinalizer(client.close)
     if flavour == "sync":
-        counted = Counted(Link(server, breaker=options.breaker(), trust=Trust(None)))
+        counted = Counted(
+            Link(
+                server,
+                breaker=Breaker(options.probe_interval_seconds, options.probe_timeout_seconds),
+                trust=Trust(None),
+            )
+        )
         return Bench(CacheAside(counted, options=options), counted, client.execute_command)
     counted_async = CountedAsync(
-        AsyncLink(server, breaker=options.breaker(), trust=Trust(None), connections=options.connections)
+        AsyncLink(
+            server,
+            breaker=Breaker(options.probe_interval_seconds, options.probe_timeout_seconds),
+            trust=Trust(None),
+            connections=options.connections,
+        )
     )
     made = OnLoop(lambda: AsyncCacheAside(counted_async, options=options))
     return Bench(made, counted_async, client.execute_command)

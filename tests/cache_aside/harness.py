@@ -8,10 +8,11 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from cache_aside import AsyncCacheAside, Invalidation, Policy, Replicas, Result
-from cache_aside.commands import Op
+from cache_aside.aio_link import AsyncTransport
+from cache_aside.connection import Identity
 from cache_aside.errors import CacheUnavailableError
-from cache_aside.server import Identity
-from cache_aside.transport import AsyncTransport, Transport
+from cache_aside.link import Transport
+from cache_aside.steps import Deliver, RoundTrip
 from faults.fake_server import FakeServer
 
 T = TypeVar("T")
@@ -31,16 +32,16 @@ class Counted:
         self.trips = 0
         self.cut = False
 
-    def execute(self, ops: Sequence[Op], fail_closed: bool = False) -> list[Any]:
+    def execute(self, trip: RoundTrip) -> list[Any]:
         self.trips += 1
         if self.cut:
             raise CacheUnavailableError("cut")
-        return self._inner.execute(ops, fail_closed)
+        return self._inner.execute(trip)
 
-    def deliver(self, ops: Sequence[Op], timeout_seconds: float, *, fresh: bool) -> tuple[list[Any], Identity]:
+    def deliver(self, delivery: Deliver) -> tuple[list[Any], Identity]:
         if self.cut:
             raise CacheUnavailableError("cut")
-        return self._inner.deliver(ops, timeout_seconds, fresh=fresh)
+        return self._inner.deliver(delivery)
 
     def after_fork(self) -> None:
         self._inner.after_fork()
@@ -57,16 +58,16 @@ class CountedAsync:
         self.trips = 0
         self.cut = False
 
-    async def execute(self, ops: Sequence[Op], fail_closed: bool = False) -> list[Any]:
+    async def execute(self, trip: RoundTrip) -> list[Any]:
         self.trips += 1
         if self.cut:
             raise CacheUnavailableError("cut")
-        return await self._inner.execute(ops, fail_closed)
+        return await self._inner.execute(trip)
 
-    async def deliver(self, ops: Sequence[Op], timeout_seconds: float, *, fresh: bool) -> tuple[list[Any], Identity]:
+    async def deliver(self, delivery: Deliver) -> tuple[list[Any], Identity]:
         if self.cut:
             raise CacheUnavailableError("cut")
-        return await self._inner.deliver(ops, timeout_seconds, fresh=fresh)
+        return await self._inner.deliver(delivery)
 
     async def close(self) -> None:
         await self._inner.close()
@@ -79,12 +80,13 @@ class FakeTransport:
         self._server = server
         self._lock = threading.Lock()
 
-    def execute(self, ops: Sequence[Op], fail_closed: bool = False) -> list[Any]:
+    def execute(self, trip: RoundTrip) -> list[Any]:
         with self._lock:
-            return [self._server.execute(op) for op in ops]
+            return [self._server.execute(op) for op in trip.commands]
 
-    def deliver(self, ops: Sequence[Op], timeout_seconds: float, *, fresh: bool) -> tuple[list[Any], Identity]:
-        return self.execute(ops), Identity(True, self._server.replication_id.decode(), self._server.replicas)
+    def deliver(self, delivery: Deliver) -> tuple[list[Any], Identity]:
+        identity = Identity(True, self._server.replication_id.decode(), self._server.replicas)
+        return self.execute(RoundTrip(delivery.commands)), identity
 
     def after_fork(self) -> None:
         """Nothing is held."""
@@ -99,11 +101,11 @@ class AsyncFakeTransport:
     def __init__(self, server: FakeServer) -> None:
         self._inner = FakeTransport(server)
 
-    async def execute(self, ops: Sequence[Op], fail_closed: bool = False) -> list[Any]:
-        return self._inner.execute(ops, fail_closed)
+    async def execute(self, trip: RoundTrip) -> list[Any]:
+        return self._inner.execute(trip)
 
-    async def deliver(self, ops: Sequence[Op], timeout_seconds: float, *, fresh: bool) -> tuple[list[Any], Identity]:
-        return self._inner.deliver(ops, timeout_seconds, fresh=fresh)
+    async def deliver(self, delivery: Deliver) -> tuple[list[Any], Identity]:
+        return self._inner.deliver(delivery)
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -9,9 +9,8 @@ import redis
 
 from cache_aside import CacheAside, EmbeddedMetrics, Policy, PolicyError
 from cache_aside.breaker import Breaker
+from cache_aside.connection import Identity, Trust
 from cache_aside.credentials import Credentials
-from cache_aside.server import Identity
-from cache_aside.trust import Trust
 from faults.fake_server import FakeServer
 from tests.cache_aside.harness import FakeTransport
 

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from cache_aside import AsyncCacheAside, CacheAside, Credentials, Options, OutboxRow, Policy, Relay, Replicas, Served
-from cache_aside.invalidation import BARRIER_KEY
+from cache_aside.connection import BARRIER_KEY
 from constructs_lib import access_string
 from faults.replication import ReplicationGroup, client_of
 from local.tls import ensure_certificates

@@ -1,4 +1,4 @@
-"""Counters and timings as CloudWatch embedded metrics: a JSON line now and then, and no AWS package."""
+"""An observer for AWS: CloudWatch embedded metrics (EMF), a JSON line now and then, and no AWS package."""
 
 import sys
 import threading
