@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import socket
 import time
 from collections.abc import Sequence
 from math import inf
@@ -15,7 +16,7 @@ from cache_aside.breaker import Breaker
 from cache_aside.connection import Attempts, Conversation, Identity, Server, Trust, pack
 from cache_aside.dns import RESOLVER
 from cache_aside.errors import CacheUnavailableError
-from cache_aside.link import accepted, handshake, meaning, rest
+from cache_aside.link import PROBE_STEPS, accepted, handshake, meaning, rest
 from cache_aside.observe import SILENT, Event, Observer
 from cache_aside.steps import Command, Deliver, RoundTrip
 
@@ -41,22 +42,33 @@ class AsyncTransport(Protocol):
 class _Greeting(Connection):
     """redis-py's connection, which authenticates; `_connect` is overridden as in `link`."""
 
-    def __init__(self, server: Server, deadline: float, **options: Any) -> None:
-        super().__init__(**options)
-        self._server, self._deadline = server, deadline
+    def __init__(self, server: Server, step_seconds: float) -> None:
+        super().__init__(**handshake(server, step_seconds, type(self)))
+        self._server, self._step = server, step_seconds
 
     async def _connect(self) -> None:
         server, failure = self._server, OSError("the name has no address")
-        lookup = asyncio.wrap_future(RESOLVER.lookup(server.host, server.port))
-        for *_, address in await asyncio.shield(lookup):
-            name = server.host if server.tls is not None else None
+        async with asyncio.timeout(self._step):
+            addresses = await asyncio.shield(asyncio.wrap_future(RESOLVER.lookup(server.host, server.port)))
+        for family, kind, protocol, _, address in addresses:
+            opened = socket.socket(family, kind, protocol)
             try:
-                self._reader, self._writer = await asyncio.open_connection(
-                    address[0], address[1], ssl=server.tls, server_hostname=name
-                )
+                opened.setblocking(False)
+                opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                async with asyncio.timeout(self._step):
+                    await asyncio.get_running_loop().sock_connect(opened, address)
+                name = server.host if server.tls is not None else None
+                async with asyncio.timeout(self._step):
+                    streams = await asyncio.open_connection(sock=opened, ssl=server.tls, server_hostname=name)
             except OSError as error:
+                opened.close()
                 failure = error
+            except BaseException:
+                opened.close()
+                raise
             else:
+                self._reader, self._writer = streams
                 return
         raise failure
 
@@ -71,14 +83,13 @@ class AsyncChannel:
         self.conversation = Conversation(server)
 
     @classmethod
-    async def open(cls, server: Server, timeout_seconds: float) -> "AsyncChannel":
-        """Connect and authenticate.
+    async def open(cls, server: Server, timeout_seconds: float, step_seconds: float = inf) -> "AsyncChannel":
+        """Connect and authenticate; see `link.Channel`.
 
         Raises:
             redis.RedisError, OSError: it cannot be opened in time.
         """
-        deadline = time.monotonic() + timeout_seconds
-        greeting: Any = _Greeting(server, deadline, **handshake(server, timeout_seconds, _Greeting))
+        greeting: Any = _Greeting(server, min(step_seconds, timeout_seconds))
         try:
             async with asyncio.timeout(timeout_seconds):
                 await greeting.connect()
@@ -250,13 +261,13 @@ class AsyncLink:
 
     async def probe(self, suspicion: Exception | None = None) -> bool:
         """Whether a new connection reaches the primary: if so the circuit is closed, and opened if not."""
-        deadline = time.monotonic() + self._breaker.probe_timeout_seconds
+        seconds = self._breaker.probe_timeout_seconds
         attempts, channel = Attempts(self._server, ()), None
         while True:
             try:
                 attempts.begin(reused=False)
-                channel = await AsyncChannel.open(self._server, rest(deadline))
-                await channel.trip((), rest(deadline))
+                channel = await AsyncChannel.open(self._server, PROBE_STEPS * seconds, seconds)
+                await channel.trip((), seconds)
             except Exception as error:  # noqa: BLE001 - whatever keeps it from answering
                 if attempts.another(error):
                     continue

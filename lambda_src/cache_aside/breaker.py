@@ -15,7 +15,7 @@ class Breaker:
 
     Args:
         probe_interval_seconds: how soon a recovery is noticed. Default 0.25.
-        probe_timeout_seconds: for a probe as a whole, as a request may wait for it. Default 0.05.
+        probe_timeout_seconds: for each step of a probe, as a request may wait for it. Default 0.05.
         clock: monotonic seconds.
     """
 

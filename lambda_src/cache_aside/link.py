@@ -24,6 +24,7 @@ from cache_aside.observe import SILENT, Event, Observer
 from cache_aside.steps import Command, Deliver, RoundTrip
 
 _CHUNK_BYTES = 65536
+PROBE_STEPS = 4
 _SHORTEST_TIMEOUT_SECONDS = 0.001
 _log = logging.getLogger("cache_aside")
 
@@ -81,23 +82,25 @@ class _Greeting(Connection):
     It resolves within a timeout, has one deadline for TCP and TLS, and shares a TLS context whose making takes 25 ms.
     """
 
-    def __init__(self, server: Server, deadline: float, **options: Any) -> None:
+    def __init__(self, server: Server, timeout_seconds: float, step_seconds: float) -> None:
+        options = handshake(server, step_seconds, type(self))
         super().__init__(**options)  # type: ignore[no-untyped-call]
-        self._server, self._deadline = server, deadline
+        self._server, self._step = server, step_seconds
+        self._deadline = time.monotonic() + timeout_seconds
 
     def _connect(self) -> socket.socket:
         server, failure = self._server, OSError("the name has no address")
-        for family, kind, protocol, _, address in RESOLVER.resolve(server.host, server.port, rest(self._deadline)):
+        for family, kind, protocol, _, address in RESOLVER.resolve(server.host, server.port, self._timeout()):
             opened = socket.socket(family, kind, protocol)
             try:
                 opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                opened.settimeout(rest(self._deadline))
+                opened.settimeout(self._timeout())
                 opened.connect(address)
                 if server.tls is not None:
-                    opened.settimeout(rest(self._deadline))
+                    opened.settimeout(self._timeout())
                     opened = server.tls.wrap_socket(opened, server_hostname=server.host)
-                opened.settimeout(rest(self._deadline))
+                opened.settimeout(self._timeout())
             except OSError as error:
                 opened.close()
                 failure = error
@@ -105,17 +108,24 @@ class _Greeting(Connection):
                 return opened
         raise failure
 
+    def _timeout(self) -> float:
+        return min(self._step, rest(self._deadline))
+
 
 class Channel:
     """An open connection.
+
+    Args:
+        server: what to connect to.
+        timeout_seconds: for DNS, TCP, TLS and AUTH together.
+        step_seconds: for each of them. Default: no less.
 
     Raises:
         redis.RedisError, OSError: it cannot be opened in time.
     """
 
-    def __init__(self, server: Server, timeout_seconds: float) -> None:
-        deadline = time.monotonic() + timeout_seconds
-        self._greeting: Any = _Greeting(server, deadline, **handshake(server, timeout_seconds, _Greeting))
+    def __init__(self, server: Server, timeout_seconds: float, step_seconds: float = inf) -> None:
+        self._greeting: Any = _Greeting(server, timeout_seconds, min(step_seconds, timeout_seconds))
         self._greeting.connect()  # type: ignore[no-untyped-call]
         self._server = server
         self._socket: Any = self._greeting._sock
@@ -294,13 +304,12 @@ class Link:
     def probe(self, suspicion: Exception | None = None) -> bool:
         """Whether a new connection reaches the primary: if so the circuit is closed, and opened if not."""
         seconds = self._breaker.probe_timeout_seconds
-        deadline = time.monotonic() + seconds
         attempts, channel = Attempts(self._server, ()), None
         while True:
             try:
                 attempts.begin(reused=False)
-                channel = Channel(self._server, rest(deadline))
-                channel.trip((), rest(deadline))
+                channel = Channel(self._server, PROBE_STEPS * seconds, seconds)
+                channel.trip((), seconds)
             except Exception as error:  # noqa: BLE001 - whatever keeps it from answering
                 if attempts.another(error):
                     continue
