@@ -35,7 +35,6 @@ def variables(*, cache: str, database: str, ca_file: str, aws_url: str, engine: 
         "RDS_MASTER_SECRET_ARN": MASTER_SECRET,
         "RDS_PASSWORD": ROLE_PASSWORD,
         "RDS_USER": "storefront_app",
-        "ELASTICACHE_REPLICATION_GROUP_ID": "cache",
         "SSL_CERT_FILE": ca_file,
     }
 
