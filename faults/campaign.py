@@ -207,7 +207,7 @@ def _relaying(site: Site) -> Iterator[None]:
     ended = threading.Event()
 
     def relay() -> None:
-        made = Relay(site.connect(), Database(site.dsn))
+        made = Relay(site.connect(), Database(site.dsn).outbox)
         while not ended.wait(RELAY_PERIOD_SECONDS):
             with suppress(LoadUnavailableError):
                 made.run_once()

@@ -60,7 +60,7 @@ def leases_are_alike() -> None:
 
 def no_replay_after_failover() -> None:
     """The relay does not look at the replication id."""
-    mock.patch.object(relay.Relay, "_replay", return_value=0).start()
+    mock.patch.object(relay.Relay, "_replay", return_value=()).start()
 
 
 def delete_before_commit() -> None:

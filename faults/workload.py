@@ -102,7 +102,7 @@ class Worker:
                 confirmed = self._cache.invalidate(key).confirmed
             acknowledged = time.monotonic()
             if confirmed:
-                database.mark_delivered(rows)
+                database.outbox.mark_delivered(rows)
             return Write(key, acknowledged, version, confirmed)
 
         return write

@@ -21,6 +21,7 @@ from cache_aside.errors import (
     PolicyError,
 )
 from cache_aside.observe import Event, Observer
+from cache_aside.outbox import SqlOutbox, Write, transactions
 from cache_aside.policy import Options, Policy
 from cache_aside.relay import Outbox, OutboxRow, Relay, RelayReport
 from cache_aside.results import Invalidation, Replicas, Result, Served
@@ -47,4 +48,7 @@ __all__ = [
     "Replicas",
     "Result",
     "Served",
+    "SqlOutbox",
+    "Write",
+    "transactions",
 ]

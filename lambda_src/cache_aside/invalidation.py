@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from cache_aside.connection import BARRIER
 from cache_aside.errors import CacheUnavailableError
@@ -10,6 +11,8 @@ from cache_aside.steps import Deliver, Pause, Steps
 
 _PAUSE_SECONDS = 0.02
 _SHORTEST_TIMEOUT_SECONDS = 0.05
+# Error replies about the server's state, which may be another one in a moment.
+_STATES = ("ASK ", "MISCONF ", "MOVED ", "NOREPLICAS ", "OOM ", "TRYAGAIN ", "UNKILLABLE ")
 
 
 def invalidate(
@@ -33,6 +36,8 @@ def invalidate(
             reason = yield from _attempt(keys, replicas, max(rest / 2, _SHORTEST_TIMEOUT_SECONDS), fresh=fresh)
         except CacheUnavailableError as error:
             reason = str(error)
+        except _RefusedError as error:
+            return Invalidation(keys, confirmed=False, reason=str(error), refused=True)
         if not reason:
             return Invalidation(keys, confirmed=True)
         fresh = True
@@ -42,12 +47,28 @@ def invalidate(
 
 def _attempt(keys: tuple[str, ...], replicas: Replicas, timeout_seconds: float, *, fresh: bool) -> Steps[str]:
     """Why the deletion is not confirmed; empty: it is."""
-    _, server = yield Deliver((("DEL", *keys),), timeout_seconds, fresh)
+    (deleted,), server = yield Deliver((("DEL", *keys),), timeout_seconds, fresh)
+    _accepted(deleted)
     if replicas is Replicas.PRIMARY or server.replicas == 0:
         return ""
     wait = ("WAIT", server.replicas, max(1, round(timeout_seconds * 1000)))
-    (_, acknowledged), _ = yield Deliver((BARRIER, wait), 2 * timeout_seconds)
+    replies, _ = yield Deliver((BARRIER, wait), 2 * timeout_seconds)
+    _, acknowledged = map(_accepted, replies)
     return "" if acknowledged >= server.replicas else f"{acknowledged} of {server.replicas} replicas have deleted it"
+
+
+class _RefusedError(Exception):
+    """The server will not do it (no permission, keys of several slots), and says so each time that it is asked."""
+
+
+def _accepted(reply: Any) -> Any:
+    """The reply, if it is none of an error.
+
+    What is unknown counts as a refusal: a relay takes up the next row after one, and stops at an unavailable server.
+    """
+    if isinstance(reply, Exception):
+        raise (CacheUnavailableError if str(reply).startswith(_STATES) else _RefusedError)(str(reply))
+    return reply
 
 
 def identify(timeout_seconds: float) -> Steps[str]:

@@ -24,6 +24,8 @@ class Event(StrEnum):
     """An invalidation."""
     PENDING = "PENDING"
     """An invalidation that the cache did not confirm within its deadline."""
+    QUARANTINED = "QUARANTINED"
+    """The cache refuses to delete the keys of some outbox rows; each run of a relay tells it, as long as it lasts."""
 
 
 class Observer(Protocol):

@@ -38,11 +38,16 @@ class Replicas(StrEnum):
 
 
 class Invalidation(msgspec.Struct, frozen=True):
-    """The outcome of `invalidate`. Not confirmed means pending: the keys must be deleted again, as a `Relay` does."""
+    """The outcome of `invalidate`. Not confirmed means pending: the keys must be deleted again, as a `Relay` does.
+
+    Refused means pending as well: the server answered, and will not delete these keys together (no permission, keys of
+    several slots), so that there was no use in trying longer.
+    """
 
     keys: tuple[str, ...]
     confirmed: bool
     reason: str = ""
+    refused: bool = False
 
     @property
     def pending(self) -> bool:

@@ -1,68 +1,248 @@
-"""The relay delivers what is pending, and repeats what a failover may have lost."""
+"""The relay delivers what is pending, repeats what a failover may have lost, and stops at no row that is refused."""
 
-from collections.abc import Collection, Sequence
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+from typing import Never
 
-from cache_aside import CacheAside, OutboxRow, Relay, RelayReport
+import pytest
+
+from cache_aside import CacheAside, Event, Invalidation, Relay, RelayReport, Replicas
 from faults.fake_server import FakeServer
 from tests.cache_aside.harness import Counted, FakeTransport
+from tests.cache_aside.outboxes import Table
+
+KNOWN = "a" * 40  # what the fake server says that it serves
 
 
-class FakeOutbox:
-    """An outbox in memory; every row is recent."""
+class Picky:
+    """A cache that refuses some keys, in whatever company, and remembers what it deleted."""
 
-    def __init__(self, *keys: str) -> None:
-        self.rows = [OutboxRow(number, key) for number, key in enumerate(keys)]
-        self.delivered: set[int] = set()
-        self.replayed = {"a" * 40}
+    def __init__(self, refuses: Collection[str] = (), cannot_send: Collection[str] = ()) -> None:
+        self.refuses, self.cannot_send = set(refuses), set(cannot_send)
+        self.deleted: list[str] = []
+        self.calls = 0
 
-    def undelivered(self, limit: int) -> Sequence[OutboxRow]:
-        return [row for row in self.rows if row.id not in self.delivered][:limit]
+    def invalidate(self, *keys: str, replicas: Replicas = Replicas.PRIMARY) -> Invalidation:
+        self.calls += 1
+        if self.cannot_send & set(keys):
+            raise UnicodeEncodeError("utf-8", "a secret", 0, 1, "surrogates not allowed")
+        if self.refuses & set(keys):
+            return Invalidation(keys, confirmed=False, reason="No permissions to access a key", refused=True)
+        self.deleted += keys
+        return Invalidation(keys, confirmed=True)
 
-    def mark_delivered(self, ids: Collection[int]) -> None:
-        self.delivered |= set(ids)
+    def replication_id(self) -> str:
+        return KNOWN
 
-    def recent_keys(self) -> Sequence[str]:
-        return [row.key for row in self.rows]
 
-    def is_replayed(self, replication_id: str) -> bool:
-        return replication_id in self.replayed
+class Heard:
+    """An observer that keeps what it was told."""
 
-    def record_replayed(self, replication_id: str) -> None:
-        self.replayed.add(replication_id)
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def on_event(self, policy: str, event: str, seconds: float) -> None:
+        self.events.append(event)
+
+
+def known(*keys: str) -> Table:
+    """An outbox of a server that needs no replay."""
+    table = Table(*keys)
+    table.outbox.record_replayed(KNOWN)
+    return table
 
 
 server = FakeServer(lambda: 0.0)
 
 
-def relay(outbox: FakeOutbox, *, cut: bool = False) -> RelayReport:
+def relay(table: Table, *, cut: bool = False) -> RelayReport:
     transport = Counted(FakeTransport(server))
     transport.cut = cut
-    return Relay(CacheAside(transport), outbox).run_once()
+    return Relay(CacheAside(transport), table.outbox).run_once()
 
 
 def test_pending_deletions_are_delivered_and_marked() -> None:
-    outbox = FakeOutbox("product:1", "product:1", "product:2")
+    table = known("product:1", "product:2")
     server.put("product:1", b"old")
-    assert relay(outbox) == RelayReport(delivered=3)
+    assert relay(table) == RelayReport(delivered=2)
     assert server.peek("product:1") is None
-    assert relay(outbox) == RelayReport()
+    assert relay(table) == RelayReport()
 
 
 def test_nothing_is_marked_while_the_cache_cannot_be_reached() -> None:
-    outbox = FakeOutbox("product:1")
-    assert relay(outbox, cut=True) == RelayReport(reachable=False)
-    assert not outbox.delivered
+    table = known("product:1")
+    assert relay(table, cut=True) == RelayReport(reachable=False)
+    assert table.undelivered() == ["product:1"]
+    assert table.quarantined() == {}
 
 
 def test_every_recent_deletion_is_repeated_once_on_a_new_replication_history() -> None:
-    outbox = FakeOutbox("product:1", "product:2")
-    outbox.delivered, outbox.replayed = {0, 1}, set()
+    table = Table("product:1", "product:2")
+    table.outbox.mark_delivered([1, 2])
     server.put("product:1", b"the replica had not heard of its deletion")
-    assert relay(outbox) == RelayReport(replayed=2)
+    assert relay(table) == RelayReport(replayed=2)
     assert server.peek("product:1") is None
-    assert relay(outbox) == RelayReport()
+    assert relay(table) == RelayReport()
 
 
 def test_many_rows_are_delivered_in_batches() -> None:
-    outbox = FakeOutbox(*(f"product:{number}" for number in range(1200)))
-    assert relay(outbox) == RelayReport(delivered=1200)
+    assert relay(known(*(f"product:{number}" for number in range(1200)))) == RelayReport(delivered=1200)
+
+
+@pytest.mark.parametrize("kind", ["refuses", "cannot_send"])
+def test_rows_that_are_refused_hold_up_no_other(kind: str) -> None:
+    good = [f"product:{number}" for number in range(798)]
+    bad = ["other:1", "other:2"]
+    table = known(good[0], bad[0], *good[1:500], bad[1], *good[500:])
+    cache = Picky(**{kind: bad})
+    assert Relay(cache, table.outbox).run_once() == RelayReport(delivered=798, quarantined=2)
+    assert cache.deleted == good
+    assert table.undelivered() == bad
+    assert cache.calls < 60, "halves, not one by one"
+
+
+def test_refused_row_is_told_on_each_run_and_retried_only_when_due() -> None:
+    table, cache, heard = known("other:1"), Picky(["other:1"]), Heard()
+    made = Relay(cache, table.outbox, observer=heard)
+    for _ in range(3):
+        assert made.run_once() == RelayReport(quarantined=1)
+    assert (cache.calls, heard.events) == (1, [Event.QUARANTINED] * 3)
+    table.wait_out_quarantine()
+    made.run_once()
+    assert table.quarantined() == {"other:1": 2}
+    cache.refuses.clear()
+    table.wait_out_quarantine()
+    assert made.run_once() == RelayReport(delivered=1)
+    assert cache.deleted == ["other:1"]
+
+
+def test_refusal_is_logged_once_with_its_reason_and_without_the_key(caplog: pytest.LogCaptureFixture) -> None:
+    table = known("other:somebody@example.com", "other:2")
+    made = Relay(Picky(["other:somebody@example.com"], ["other:2"]), table.outbox)
+    for _ in range(3):
+        made.run_once()
+        table.wait_out_quarantine()
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(told) == 2
+    assert "rows [1]" in told[0]
+    assert "No permissions to access a key" in told[0]
+    assert "UnicodeEncodeError" in told[1]
+    assert "somebody" not in caplog.text
+    assert "a secret" not in caplog.text
+
+
+def test_deletion_that_a_new_server_refuses_to_repeat_is_pending_again_and_never_forgotten() -> None:
+    table = Table("product:1", "other:1")
+    table.outbox.mark_delivered([1, 2])
+    cache = Picky(["other:1"])
+    made = Relay(cache, table.outbox, window_seconds=-3600)  # so that a marked row is removed at once
+    assert made.run_once() == RelayReport(replayed=1, quarantined=1)
+    assert table.undelivered() == ["other:1"]
+
+
+def test_server_is_trusted_only_when_nothing_that_a_failover_lost_is_left() -> None:
+    table = Table("product:1", "other:1")
+    cache = Picky(["other:1"])
+    made = Relay(cache, table.outbox)
+    for _ in range(3):
+        assert made.run_once().quarantined == 1
+        assert not table.outbox.is_replayed(KNOWN)
+    assert cache.deleted.count("product:1") == 2, "delivered, and repeated once: not again on each run"
+    cache.refuses.clear()
+    table.wait_out_quarantine()
+    assert made.run_once().quarantined == 0
+    assert table.outbox.is_replayed(KNOWN)
+
+
+class StopError(BaseException):
+    """An exception that comes from outside: a signal, a timeout."""
+
+
+class Interrupting:
+    """Raises at one of the calls that it watches, before or after the call has had its effect."""
+
+    def __init__(self, step: int, *, after: bool) -> None:
+        self._left, self._after = step, after
+
+    def watch(self, target: object, *names: str) -> None:
+        for name in names:
+            setattr(target, name, self._watched(getattr(target, name)))
+
+    def _watched(self, method: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object, **kwargs: object) -> object:
+            self._left -= 1
+            if self._left == 0 and not self._after:
+                raise StopError
+            result = method(*args, **kwargs)
+            if self._left == 0:
+                raise StopError
+            return result
+
+        return call
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("refuses", [(), ("product:2",)])
+def test_no_deletion_is_lost_when_an_exception_ends_the_run_at_any_step(refuses: tuple[str, ...], after: bool) -> None:
+    keys = {"product:1", "product:2", "product:3"}
+    outbox_steps = ("undelivered", "mark_delivered", "quarantine", "quarantined", "recent", "purge", "record_replayed")
+    for step in itertools.count(1):
+        table, cache, interrupting = Table(*sorted(keys)), Picky(refuses), Interrupting(step, after=after)
+        interrupting.watch(table.outbox, *outbox_steps)
+        interrupting.watch(cache, "invalidate")
+        try:
+            Relay(cache, table.outbox).run_once()
+        except StopError:
+            pass
+        else:
+            break
+        assert keys <= {*cache.deleted, *table.undelivered()}
+        cache.refuses.clear()
+        table.wait_out_quarantine()
+        Relay(cache, table.outbox).run_once()
+        assert set(cache.deleted) == keys
+        assert table.undelivered() == []
+    assert step > 8
+
+
+def test_relay_in_a_thread_goes_on_after_failures_and_logs_an_outage_once(caplog: pytest.LogCaptureFixture) -> None:
+    table = known("product:1")
+    failures = iter(range(3))
+    purge = table.outbox.purge
+    runs = 0
+
+    def fail_thrice(window_seconds: int) -> None:
+        nonlocal runs
+        runs += 1
+        if next(failures, None) is not None:
+            raise OSError("the database is gone")
+        purge(window_seconds)
+
+    table.outbox.purge = fail_thrice  # type: ignore[method-assign]
+    stopped = threading.Event()
+    cache = Picky()
+    thread = threading.Thread(
+        target=Relay(cache, table.outbox).run_until, args=[stopped], kwargs={"period_seconds": 0.005}
+    )
+    thread.start()
+    while runs < 6:
+        time.sleep(0.005)
+    stopped.set()
+    thread.join()
+    assert caplog.text.count("fails and tries again") == 1
+    assert caplog.text.count("works again") == 1
+
+
+def test_invalidation_that_raises_for_the_whole_cache_quarantines_nothing() -> None:
+    class Gone(Picky):
+        def invalidate(self, *keys: str, replicas: Replicas = Replicas.PRIMARY) -> Never:
+            from cache_aside import CacheUnavailableError
+
+            raise CacheUnavailableError("gone")
+
+    table = known("product:1")
+    assert Relay(Gone(), table.outbox).run_once() == RelayReport(reachable=False)
+    assert table.quarantined() == {}

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 import redis
 
-from cache_aside import AsyncCacheAside, CacheAside, Credentials, Options, OutboxRow, Policy, Relay, Replicas, Served
+from cache_aside import AsyncCacheAside, CacheAside, Credentials, Options, Policy, Relay, RelayReport, Replicas, Served
 from cache_aside.connection import BARRIER_KEY
 from constructs_lib import access_string
 from faults.replication import ReplicationGroup, client_of
@@ -17,6 +17,7 @@ from storefront.entities import Product, Role, Session
 from storefront.policies import KEY_PREFIXES, PRODUCT, SESSION, product_key, session_key
 from tests.cache_aside.conftest import tls_of
 from tests.cache_aside.harness import Cache, OnLoop
+from tests.cache_aside.outboxes import Table
 
 pytestmark = pytest.mark.engines
 
@@ -24,29 +25,6 @@ USER, PASSWORD = "the-app", "a-password-in-place-of-an-iam-token"
 PATIENT = Options(connect_timeout_seconds=5, read_timeout_seconds=5, invalidation_seconds=10)
 CHAIR = Product(1, "Chair", Decimal("19.90"), 1)
 DUE = Policy(name="due", value_type=int, ttl_seconds=600, early_refresh_beta=1e9)
-
-
-class Outbox:
-    """One row that is due, and a replication history that nobody has replayed."""
-
-    def __init__(self) -> None:
-        self.rows = [OutboxRow(1, product_key(1))]
-        self.replayed: set[str] = set()
-
-    def undelivered(self, limit: int) -> list[OutboxRow]:
-        return self.rows[:limit]
-
-    def mark_delivered(self, ids: object) -> None:
-        self.rows = []
-
-    def recent_keys(self) -> list[str]:
-        return [product_key(1), session_key(b"1")]
-
-    def is_replayed(self, replication_id: str) -> bool:
-        return replication_id in self.replayed
-
-    def record_replayed(self, replication_id: str) -> None:
-        self.replayed.add(replication_id)
 
 
 @pytest.fixture(scope="module")
@@ -147,8 +125,8 @@ def test_load_that_fails_gives_back_its_lease(cache: Cache, operator: redis.Redi
 def test_relay_delivers_and_replays(cache: Cache, operator: redis.Redis) -> None:
     for key in (product_key(1), session_key(b"1")):
         operator.set(key, "obsolete")
-    report = Relay(cache, Outbox()).run_once()
-    assert (report.delivered, report.replayed, report.reachable) == (1, 2, True)
+    table = Table(product_key(1), session_key(b"1"))
+    assert Relay(cache, table.outbox).run_once() == RelayReport(delivered=2, replayed=2)
     assert operator.keys() == []
     assert operator.acl_log() == []
 

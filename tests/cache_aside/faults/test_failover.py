@@ -2,40 +2,26 @@
 
 import dataclasses
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
 
-from cache_aside import CacheAside, Options, OutboxRow, Policy, Relay, Replicas, Served
+from cache_aside import CacheAside, Options, Policy, Relay, Replicas, Served, SqlOutbox
 from faults.replication import AUTH_TOKEN, ReplicationGroup, client_of
 from local.tls import ensure_certificates
 from tests.cache_aside.conftest import tls_of
+from tests.cache_aside.outboxes import Table
 
 pytestmark = pytest.mark.engines
 PRODUCT = Policy(name="product", value_type=int, ttl_seconds=600, early_refresh_beta=0)
 SESSION = dataclasses.replace(PRODUCT, name="session", fail_closed=True)
 
 
-class FakeOutbox:
+def delivered() -> SqlOutbox:
     """Two recent rows, both delivered."""
-
-    def __init__(self) -> None:
-        self.replayed: set[str] = set()
-
-    def undelivered(self, limit: int) -> Sequence[OutboxRow]:
-        return []
-
-    def mark_delivered(self, ids: Collection[int]) -> None:
-        """Nothing is undelivered."""
-
-    def recent_keys(self) -> Sequence[str]:
-        return ["product:1", "session:1"]
-
-    def is_replayed(self, replication_id: str) -> bool:
-        return replication_id in self.replayed
-
-    def record_replayed(self, replication_id: str) -> None:
-        self.replayed.add(replication_id)
+    outbox = Table("product:1", "session:1").outbox
+    outbox.mark_delivered([row.id for row in outbox.undelivered(2)])
+    return outbox
 
 
 @pytest.fixture
@@ -45,7 +31,7 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicationGroup
         yield made
 
 
-def connect(group: ReplicationGroup, outbox: FakeOutbox) -> CacheAside:
+def connect(group: ReplicationGroup, outbox: SqlOutbox) -> CacheAside:
     return CacheAside.connect(
         "localhost",
         group.endpoint.port,
@@ -59,7 +45,7 @@ def connect(group: ReplicationGroup, outbox: FakeOutbox) -> CacheAside:
 def test_failover_that_lost_deletions_fools_no_session_and_products_only_until_the_replay(
     group: ReplicationGroup,
 ) -> None:
-    outbox = FakeOutbox()
+    outbox = delivered()
     cache = connect(group, outbox)
     relay = Relay(cache, outbox)
     relay.run_once()
@@ -83,7 +69,7 @@ def test_failover_that_lost_deletions_fools_no_session_and_products_only_until_t
 
 
 def test_deletion_on_every_replica_is_pending_until_the_replicas_have_it(group: ReplicationGroup) -> None:
-    cache = connect(group, FakeOutbox())
+    cache = connect(group, delivered())
     cache.get_or_load("session:1", lambda: 1, policy=PRODUCT)
     assert cache.invalidate("session:1", replicas=Replicas.ALL).confirmed
 
@@ -98,7 +84,7 @@ def test_deletion_on_every_replica_is_pending_until_the_replicas_have_it(group: 
 
 
 def test_former_primary_is_not_read_once_it_is_a_replica(group: ReplicationGroup) -> None:
-    cache = connect(group, FakeOutbox())
+    cache = connect(group, delivered())
     cache.get_or_load("product:1", lambda: 1, policy=PRODUCT)
     group.endpoint.retarget(group.replica.port)
     served = {cache.get_or_load("product:1", lambda: 2, policy=PRODUCT).served for _ in range(3)}
