@@ -13,6 +13,7 @@ from cache_aside.aio import AsyncCacheAside
 from cache_aside.client import CacheAside
 from cache_aside.cloudwatch import EmbeddedMetrics
 from cache_aside.credentials import Credentials
+from cache_aside.dialects import Dialect
 from cache_aside.errors import (
     CacheUnavailableError,
     LoadTimeoutError,
@@ -31,6 +32,7 @@ __all__ = [
     "CacheAside",
     "CacheUnavailableError",
     "Credentials",
+    "Dialect",
     "EmbeddedMetrics",
     "Event",
     "Invalidation",

@@ -15,7 +15,7 @@ class Sql(msgspec.Struct, frozen=True, kw_only=True):
     """The column `key`, quoted: a reserved word in MySQL."""
     now: str
     later: str
-    """The time in so many seconds, given as a parameter."""
+    """The time in so many seconds, given as a parameter. Constant during a statement, so that an index can find it."""
     returning: bool
     """Whether INSERT can return ids; where it cannot, `cursor.lastrowid` can."""
     insert_server: str
@@ -28,8 +28,8 @@ _INDEX = "CREATE INDEX IF NOT EXISTS {index} ON {table} (delivered_at, id)"
 
 _POSTGRESQL = Sql(
     key='"key"',
-    now="clock_timestamp()",
-    later="clock_timestamp() + %s * interval '1 second'",
+    now="statement_timestamp()",
+    later="statement_timestamp() + %s * interval '1 second'",
     returning=True,
     insert_server="INSERT INTO {servers} (replication_id) VALUES (%s) ON CONFLICT DO NOTHING",
     schema=(

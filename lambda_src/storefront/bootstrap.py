@@ -2,7 +2,7 @@
 
 from wsgiref.types import WSGIApplication
 
-from cache_aside import CacheAside, Observer, Options
+from cache_aside import CacheAside, Observer, Options, Relay, SqlOutbox
 from storefront.cache_login import cache_credentials
 from storefront.credentials import iam_token
 from storefront.database import Connection, Database
@@ -10,10 +10,9 @@ from storefront.engines import driver_of
 from storefront.http.application import build
 from storefront.http.operations import Services
 from storefront.http.table import OPERATIONS
-from storefront.relay import InvalidationRelay
 from storefront.repositories.flags import FlagRepository
 from storefront.repositories.inventory import InventoryRepository
-from storefront.repositories.outbox import OutboxRepository
+from storefront.repositories.outbox import outbox_of
 from storefront.repositories.products import ProductRepository
 from storefront.repositories.purchases import PurchaseRepository
 from storefront.repositories.sessions import SessionRepository
@@ -36,7 +35,7 @@ def build_app(settings: Settings, *, background: bool = False, observer: Observe
     how the cache served.
     """
     database = Database(lambda: connect_database(settings))
-    outbox = OutboxRepository(database)
+    outbox = outbox_of(database, settings.engine)
     cache = _connect_cache(settings, outbox, background=background, observer=observer)
     invalidator = Invalidator(cache, outbox)
     products, purchases = ProductRepository(database), PurchaseRepository(database)
@@ -55,10 +54,11 @@ def build_app(settings: Settings, *, background: bool = False, observer: Observe
     return build(OPERATIONS, services)
 
 
-def build_relay(settings: Settings, *, observer: Observer | None = None) -> InvalidationRelay:
+def build_relay(settings: Settings, *, observer: Observer | None = None) -> Relay:
     """What repeats the app's deletions, on connections of its own. Connects when it first runs."""
-    outbox = OutboxRepository(Database(lambda: connect_database(settings)))
-    return InvalidationRelay(_connect_cache(settings, outbox, background=False, observer=observer), outbox)
+    outbox = outbox_of(Database(lambda: connect_database(settings)), settings.engine)
+    cache = _connect_cache(settings, outbox, background=False, observer=observer)
+    return Relay(cache, outbox, observer=observer)
 
 
 def connect_database(settings: Settings) -> Connection:
@@ -70,9 +70,7 @@ def connect_database(settings: Settings) -> Connection:
     return connect(settings.database, database=settings.database_name, user=settings.database_user, password=password)
 
 
-def _connect_cache(
-    settings: Settings, outbox: OutboxRepository, *, background: bool, observer: Observer | None
-) -> CacheAside:
+def _connect_cache(settings: Settings, outbox: SqlOutbox, *, background: bool, observer: Observer | None) -> CacheAside:
     return CacheAside.connect(
         settings.cache.host,
         settings.cache.port,

@@ -3,8 +3,11 @@
 import logging
 import select
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, LiteralString, Protocol, TypeVar
+
+from cache_aside import Dialect
 
 Row = tuple[Any, ...]
 Parameters = Mapping[str, object] | Sequence[object]
@@ -42,6 +45,9 @@ class Connection(Protocol):
     The SQL is what both engines understand: identifiers that one of them reserves stand in double quotes.
     """
 
+    dialect: Dialect
+    """In whose words `cache_aside` speaks to it."""
+
     def rows(self, statement: LiteralString, parameters: Parameters) -> list[Row]:
         """The rows that a query answers with; times are in UTC, with or without saying so.
 
@@ -54,6 +60,10 @@ class Connection(Protocol):
 
     def insert(self, statement: LiteralString, parameters: Parameters) -> int:
         """The `id` that the one new row was given."""
+
+    def cursor(self) -> AbstractContextManager[Any]:
+        """The driver's own cursor (PEP 249), whose errors are those above."""
+        ...
 
     def closed(self) -> bool:
         """Whether it is of no use any more. Costs no round trip."""
@@ -99,6 +109,12 @@ class Database:
                     raise
                 logger.info("a transaction is repeated: %s", error)
         raise AssertionError
+
+    @contextmanager
+    def cursor(self) -> Iterator[Any]:
+        """A cursor each of whose statements is a transaction of its own. DatabaseUnavailableError."""
+        with self._connection().cursor() as cursor:
+            yield cursor
 
     def available(self) -> bool:
         """Whether the database answers now."""

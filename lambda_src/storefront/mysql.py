@@ -10,6 +10,7 @@ from pymysql.constants import CLIENT, ER, FIELD_TYPE
 from pymysql.converters import conversions, escape_datetime
 from pymysql.cursors import Cursor
 
+from cache_aside import Dialect
 from storefront.ca_bundle import database_roots
 from storefront.database import (
     ConnectionLostError,
@@ -48,6 +49,8 @@ _CONVERSIONS: dict[Any, Any] = {**conversions, datetime: _in_utc, FIELD_TYPE.TIN
 class MysqlConnection:
     """A `storefront.database.Connection`."""
 
+    dialect: Dialect = "mysql"
+
     def __init__(self, connection: "pymysql.Connection[Cursor]") -> None:
         self._connection = connection
 
@@ -76,8 +79,14 @@ class MysqlConnection:
             self._connection.close()
 
     @contextmanager
-    def _executed(self, statement: LiteralString, parameters: Parameters) -> Iterator[Cursor]:
+    def cursor(self) -> Iterator[Cursor]:
+        """See `Connection`."""
         with self._translated(), self._connection.cursor() as cursor:
+            yield cursor
+
+    @contextmanager
+    def _executed(self, statement: LiteralString, parameters: Parameters) -> Iterator[Cursor]:
+        with self.cursor() as cursor:
             cursor.execute(statement, parameters)
             yield cursor
 

@@ -10,6 +10,7 @@ from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
+from cache_aside import Dialect
 from storefront.ca_bundle import database_roots
 from storefront.database import (
     ConnectionLostError,
@@ -43,6 +44,8 @@ class _BoundedConnection(psycopg.Connection[TupleRow]):
 class PostgresConnection:
     """A `storefront.database.Connection`."""
 
+    dialect: Dialect = "postgresql"
+
     def __init__(self, connection: psycopg.Connection[TupleRow]) -> None:
         self._connection = connection
 
@@ -59,6 +62,12 @@ class PostgresConnection:
     def insert(self, statement: LiteralString, parameters: Parameters) -> int:
         """See `Connection`."""
         return int(self.rows(statement + " RETURNING id", parameters)[0][0])
+
+    @contextmanager
+    def cursor(self) -> Iterator[psycopg.Cursor[TupleRow]]:
+        """See `Connection`."""
+        with self._translated(), self._connection.cursor() as cursor:
+            yield cursor
 
     def closed(self) -> bool:
         """See `Connection`."""

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import pytest
 
+from cache_aside import Dialect
 from functions.schema_migration.migration import migrate
 from functions.schema_migration.sample_sales import Priced, sell
 from functions.schema_migration.settings import Login, Settings
@@ -25,6 +27,8 @@ PASSWORD = "the-master-password-of-this-test"
 class Paper:
     """A connection to a database that has a user and writes down what it is told."""
 
+    dialect: Dialect = "postgresql"
+
     def __init__(self) -> None:
         self.statements: list[str] = []
 
@@ -38,6 +42,10 @@ class Paper:
         return 0
 
     def insert(self, statement: LiteralString, parameters: Parameters) -> int:
+        """Not asked for."""
+        raise NotImplementedError
+
+    def cursor(self) -> AbstractContextManager[Any]:
         """Not asked for."""
         raise NotImplementedError
 

@@ -17,11 +17,11 @@ import httpx
 import pytest
 import redis
 
+from cache_aside import Relay
 from local.engines import Postgres, Valkey
 from local.tls import Certificates, ensure_certificates
 from storefront.bootstrap import build_app, build_relay, connect_database
 from storefront.passwords import hash_password
-from storefront.relay import InvalidationRelay
 from storefront.settings import Settings
 from tests.sql_engines import KINDS, SQL_ENGINES
 from tests.storefront.counting import RecordingConnection
@@ -147,7 +147,7 @@ def until_cached(client: httpx.Client, path: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def relay(settings: Settings) -> InvalidationRelay:
+def relay(settings: Settings) -> Relay:
     """The invalidation relay, which runs when a test says so."""
     return build_relay(settings)
 

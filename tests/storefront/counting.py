@@ -1,8 +1,9 @@
 """What a request costs: the statements that the database ran, and the commands that the cache did."""
 
 from collections import Counter
-from collections.abc import Callable
-from typing import LiteralString
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, LiteralString
 
 import redis
 
@@ -17,6 +18,7 @@ class RecordingConnection:
 
     def __init__(self, connection: Connection, note: Callable[[str, Parameters], None]) -> None:
         self._connection, self._note = connection, note
+        self.dialect = connection.dialect
 
     def rows(self, statement: LiteralString, parameters: Parameters) -> list[Row]:
         """See `Connection`."""
@@ -33,6 +35,12 @@ class RecordingConnection:
         self._note(statement, parameters)
         return self._connection.insert(statement, parameters)
 
+    @contextmanager
+    def cursor(self) -> Iterator[Any]:
+        """See `Connection`."""
+        with self._connection.cursor() as cursor:
+            yield _RecordingCursor(cursor, self._note)
+
     def closed(self) -> bool:
         """See `Connection`."""
         return self._connection.closed()
@@ -40,6 +48,20 @@ class RecordingConnection:
     def close(self) -> None:
         """See `Connection`."""
         self._connection.close()
+
+
+class _RecordingCursor:
+    """The same for a cursor."""
+
+    def __init__(self, cursor: Any, note: Callable[[str, Parameters], None]) -> None:
+        self._cursor, self._note = cursor, note
+
+    def execute(self, statement: str, parameters: Parameters) -> None:
+        self._note(statement, parameters)
+        self._cursor.execute(statement, parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
 
 
 def commands_of(cache: redis.Redis, action: Callable[[], object]) -> Counter[str]:

@@ -8,10 +8,10 @@ import httpx
 import pytest
 import redis
 
+from cache_aside import Relay
 from functions.schema_migration import flags
 from functions.schema_migration.settings import MigrationError
 from local.engines import Valkey
-from storefront.relay import InvalidationRelay
 from tests.storefront.conftest import until_cached
 from tests.storefront.deployment import AUTH_SECRET, migrate
 from tests.storefront.fake_secrets_manager import FakeSecretsManager
@@ -114,7 +114,7 @@ def test_deployment_without_the_cache_succeeds_and_the_relay_delivers(
     recorded: Callable[[], list[tuple[str, bool]]],
     valkey: Valkey,
     cache: redis.Redis,
-    relay: InvalidationRelay,
+    relay: Relay,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     deploy(late=OFF)

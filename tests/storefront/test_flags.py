@@ -4,8 +4,8 @@ import httpx
 import pytest
 import redis
 
+from cache_aside import Relay
 from local.engines import Valkey
-from storefront.relay import InvalidationRelay
 from tests.storefront.conftest import until_cached
 from tests.storefront.sql import Connection, SqlEngine
 
@@ -98,7 +98,7 @@ def test_flag_of_another_shape_is_unprocessable(operator: httpx.Client, body: di
 
 
 def test_change_without_the_cache_is_pending_and_the_relay_delivers_it(
-    operator: httpx.Client, valkey: Valkey, relay: InvalidationRelay, master: Connection
+    operator: httpx.Client, valkey: Valkey, relay: Relay, master: Connection
 ) -> None:
     valkey.kill()
     assert operator.put(PATH, json=ON).headers["X-Invalidation"] == "pending"

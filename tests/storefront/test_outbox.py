@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import timedelta
 from decimal import Decimal
 from typing import Never
@@ -11,13 +12,12 @@ import httpx
 import pytest
 import redis
 
-from cache_aside import CacheAside, Options, OutboxRow
+from cache_aside import CacheAside, Dialect, Options, OutboxRow, Relay, SqlOutbox
 from faults.fake_server import FakeServer
 from local.engines import Valkey
 from storefront.bootstrap import build_relay, connect_database
 from storefront.database import Database, DatabaseUnavailableError
-from storefront.relay import WINDOW_SECONDS, InvalidationRelay
-from storefront.repositories.outbox import OutboxRepository, record_all
+from storefront.repositories.outbox import outbox_of, record
 from storefront.repositories.products import ProductRepository
 from storefront.services.invalidation import Invalidator
 from storefront.settings import Settings
@@ -28,6 +28,7 @@ from tests.storefront.sql import Connection, SqlEngine, connect
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
+WINDOW_SECONDS = 600  # for which the relay keeps what it has delivered, by default
 STOOL = {"name": "Stool", "price": 5}
 
 
@@ -68,7 +69,7 @@ def test_write_that_changes_nothing_records_nothing(operator: httpx.Client, prod
 
 
 def test_writer_that_dies_after_its_commit_leaves_the_deletion_to_the_relay(
-    operator: httpx.Client, product: str, master: Connection, database_of_another: Database, relay: InvalidationRelay
+    operator: httpx.Client, product: str, master: Connection, database_of_another: Database, relay: Relay
 ) -> None:
     operator.get(product)
     product_id = int(product.removeprefix("/products/"))
@@ -83,7 +84,7 @@ def test_writer_that_dies_after_its_commit_leaves_the_deletion_to_the_relay(
 
 
 def test_write_while_the_cache_is_down_is_delivered_once_it_is_back(
-    operator: httpx.Client, product: str, master: Connection, valkey: Valkey, relay: InvalidationRelay
+    operator: httpx.Client, product: str, master: Connection, valkey: Valkey, relay: Relay
 ) -> None:
     valkey.kill()
     assert operator.put(product, json=STOOL).headers["X-Invalidation"] == "pending"
@@ -97,7 +98,7 @@ def test_write_while_the_cache_is_down_is_delivered_once_it_is_back(
 
 
 def test_hung_cache_makes_the_deletion_pending_within_its_deadline(
-    operator: httpx.Client, product: str, master: Connection, valkey: Valkey, relay: InvalidationRelay
+    operator: httpx.Client, product: str, master: Connection, valkey: Valkey, relay: Relay
 ) -> None:
     operator.get(product)
     with frozen(valkey):
@@ -110,7 +111,7 @@ def test_hung_cache_makes_the_deletion_pending_within_its_deadline(
 
 
 def test_transaction_that_commits_late_is_not_missed(
-    product: str, operator: httpx.Client, master: Connection, engine: SqlEngine, relay: InvalidationRelay
+    product: str, operator: httpx.Client, master: Connection, engine: SqlEngine, relay: Relay
 ) -> None:
     with master.transaction():
         master.execute('INSERT INTO cache_invalidations ("key") VALUES (%s)', [key_of(product)])
@@ -125,7 +126,7 @@ def test_row_is_marked_by_whoever_delivers_it_first_and_never_again(
     master: Connection, database_of_another: Database, settings: Settings
 ) -> None:
     inserted = (master.insert("INSERT INTO cache_invalidations (\"key\") VALUES ('product:0')"),)
-    outbox = OutboxRepository(database_of_another)
+    outbox = outbox_of(database_of_another, settings.engine)
     outbox.mark_delivered(inserted)
     marked = "SELECT delivered_at FROM cache_invalidations WHERE id = %s"
     first = master.execute(marked, inserted).fetchone()
@@ -140,7 +141,7 @@ def test_deletion_that_a_failover_lost_is_repeated_on_the_new_primary(
     master: Connection,
     valkey: Valkey,
     cache: redis.Redis,
-    relay: InvalidationRelay,
+    relay: Relay,
 ) -> None:
     relay.run_once()
     operator.get(product)
@@ -167,7 +168,7 @@ def age(master: Connection, path: str, seconds: int) -> None:
 
 
 def test_only_rows_delivered_before_the_window_are_removed(
-    operator: httpx.Client, product: str, master: Connection, valkey: Valkey, relay: InvalidationRelay
+    operator: httpx.Client, product: str, master: Connection, valkey: Valkey, relay: Relay
 ) -> None:
     operator.put(product, json=STOOL)
     age(master, product, WINDOW_SECONDS - 60)
@@ -188,27 +189,27 @@ def test_deletion_that_cannot_be_marked_is_confirmed_all_the_same() -> None:
         raise DatabaseUnavailableError("gone since the commit")
 
     cache = CacheAside(FakeTransport(FakeServer(time.monotonic)))
-    invalidator = Invalidator(cache, OutboxRepository(Database(refuse)))
-    assert invalidator.deliver(OutboxRow(1, "product:1")).confirmed
+    invalidator = Invalidator(cache, outbox_of(Database(refuse), "postgres"))
+    assert invalidator.deliver([OutboxRow(1, "product:1")]).confirmed
 
 
 def test_many_rows_are_delivered_by_one_deletion_and_one_mark(
-    master: Connection, database_of_another: Database, caplog: pytest.LogCaptureFixture
+    database_of_another: Database, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server, outbox = FakeServer(time.monotonic), OutboxRepository(database_of_another)
+    server, outbox = FakeServer(time.monotonic), outbox_of(database_of_another, settings.engine)
     keys = [f"product:0{number}" for number in range(5)]
-    given = database_of_another.transact(lambda connection: record_all(connection, keys))
+    given = database_of_another.transact(lambda connection: record(connection, *keys))
     cut = Counted(FakeTransport(server))
     invalidator = Invalidator(CacheAside(cut, options=Options(invalidation_seconds=0.01)), outbox)
 
     cut.cut = True
-    assert invalidator.deliver(*given).pending
+    assert invalidator.deliver(given).pending
     assert "product:00, product:01, product:02 and 2 more" in caplog.text
     assert {row.key for row in outbox.undelivered(1000)} >= set(keys)
     cut.cut = False
-    assert invalidator.deliver(*given).keys == tuple(keys)
+    assert invalidator.deliver(given).keys == tuple(keys)
     assert not {row.key for row in outbox.undelivered(1000)} & set(keys)
-    assert invalidator.deliver().confirmed
+    assert invalidator.deliver([]).confirmed
 
 
 def test_relay_in_a_thread_goes_on_after_a_failure(
@@ -220,7 +221,7 @@ def test_relay_in_a_thread_goes_on_after_a_failure(
     engine.kill()
     thread.start()
     try:
-        wait_until(lambda: "the database is unavailable" in caplog.text)
+        wait_until(lambda: "the invalidation relay fails and tries again" in caplog.text)
         engine.start()
         with connect(engine, "storefront") as master:
             master.execute("INSERT INTO cache_invalidations (\"key\") VALUES ('product:0')")
@@ -230,6 +231,29 @@ def test_relay_in_a_thread_goes_on_after_a_failure(
         thread.join()
 
 
+def columns(master: Connection, table: str) -> set[tuple[object, ...]]:
+    """Name, type, length and nullability of each."""
+    statement = """
+        SELECT column_name, data_type, character_maximum_length, is_nullable FROM information_schema.columns
+        WHERE table_name = %s"""
+    return {tuple(row) for row in master.execute(statement, [table]).fetchall()}
+
+
+def test_tables_of_the_app_are_those_that_the_library_would_make(
+    migrated: object, master: Connection, settings: Settings
+) -> None:
+    dialect: Dialect = "mysql" if settings.engine == "mysql" else "postgresql"
+    plain = SqlOutbox(nullcontext, dialect=dialect, table="plain_outbox", servers_table="plain_servers")
+    for statement in plain.schema():
+        master.execute(statement)
+    try:
+        assert columns(master, "cache_invalidations") == columns(master, "plain_outbox") != set()
+        assert columns(master, "replayed_servers") == columns(master, "plain_servers") != set()
+    finally:
+        master.execute("DROP TABLE plain_outbox")
+        master.execute("DROP TABLE plain_servers")
+
+
 def test_scheduled_function_reports_what_it_did(
     master: Connection, valkey: Valkey, migrated: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -237,8 +261,8 @@ def test_scheduled_function_reports_what_it_did(
 
     handler({}, None)
     master.execute("INSERT INTO cache_invalidations (\"key\") VALUES ('product:0')")
-    assert handler({}, None) == {"delivered": 1, "replayed": 0, "reachable": True}
+    assert handler({}, None) == {"delivered": 1, "replayed": 0, "quarantined": 0, "reachable": True}
     assert '"CONFIRMED":1' in capsys.readouterr().out
     valkey.kill()
-    assert handler({}, None) == {"delivered": 0, "replayed": 0, "reachable": False}
+    assert handler({}, None) == {"delivered": 0, "replayed": 0, "quarantined": 0, "reachable": False}
     valkey.start()

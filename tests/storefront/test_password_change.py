@@ -8,9 +8,9 @@ import httpx
 import pytest
 import redis
 
+from cache_aside import Relay
 from local.engines import Valkey
 from storefront.bootstrap import build_app
-from storefront.relay import InvalidationRelay
 from storefront.settings import Settings
 from tests.storefront.conftest import log_in, until_cached, wait_until
 from tests.storefront.deployment import OPERATOR, frozen
@@ -22,7 +22,7 @@ NEW = "a new pässword"
 
 
 @pytest.fixture(autouse=True)
-def trusted(client: httpx.Client, relay: InvalidationRelay) -> None:
+def trusted(client: httpx.Client, relay: Relay) -> None:
     """The cache is one whose lost deletions are known to be repeated."""
     assert relay.run_once().reachable
 
@@ -92,7 +92,7 @@ def test_without_the_cache_the_bound_is_stated_and_the_sessions_end_where_the_da
     tokens: list[str],
     user: dict[str, str],
     valkey: Valkey,
-    relay: InvalidationRelay,
+    relay: Relay,
     master: Connection,
     outage: str,
 ) -> None:
@@ -120,7 +120,7 @@ def test_cached_session_whose_end_was_pending_is_forgotten_by_the_relay(
     user: dict[str, str],
     valkey: Valkey,
     cache: redis.Redis,
-    relay: InvalidationRelay,
+    relay: Relay,
 ) -> None:
     before = cache.get(key_of(tokens[1]))
     assert isinstance(before, bytes)

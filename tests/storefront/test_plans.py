@@ -18,13 +18,15 @@ from typing import Any, NamedTuple
 import pytest
 
 import storefront.repositories
+from cache_aside import Outbox, SqlOutbox
 from local.engines import Postgres
 from storefront.bootstrap import connect_database
 from storefront.database import Database, Parameters
+from storefront.engines import engine_of
 from storefront.entities import Flag, Role
 from storefront.repositories.flags import FlagRepository
 from storefront.repositories.inventory import InventoryRepository
-from storefront.repositories.outbox import OutboxRepository
+from storefront.repositories.outbox import outbox_of
 from storefront.repositories.products import ProductRepository
 from storefront.repositories.purchases import PurchaseRepository
 from storefront.repositories.sessions import Account, SessionRepository
@@ -78,18 +80,19 @@ CALLS: dict[type, dict[str, Callable[[Any], object]]] = {
         "find": lambda flags: flags.find("express-checkout"),
         "update": lambda flags: flags.update(Flag("express-checkout", True, 50)),
     },
-    OutboxRepository: {
-        "undelivered": lambda outbox: outbox.undelivered(100),
-        "mark_delivered": lambda outbox: outbox.mark_delivered([1, 2, 3]),
-        "recent_keys": lambda outbox: outbox.recent_keys(),
-        "purge": lambda outbox: outbox.purge(600),
-        "is_replayed": lambda outbox: outbox.is_replayed("0" * 40),
-        "record_replayed": lambda outbox: outbox.record_replayed("0" * 40),
-    },
+}
+# The relay's questions to the library's outbox: the methods of `cache_aside.Outbox`.
+OUTBOX_CALLS: dict[str, Callable[[SqlOutbox], object]] = {
+    "undelivered": lambda outbox: outbox.undelivered(100),
+    "mark_delivered": lambda outbox: outbox.mark_delivered([1, 2, 3]),
+    "quarantine": lambda outbox: outbox.quarantine([1, 2, 3], 60),
+    "quarantined": lambda outbox: outbox.quarantined(),
+    "recent": lambda outbox: outbox.recent(ROWS - 100, 100),
+    "purge": lambda outbox: outbox.purge(600),
+    "is_replayed": lambda outbox: outbox.is_replayed("0" * 40),
+    "record_replayed": lambda outbox: outbox.record_replayed("0" * 40),
 }
 READS_ALL = {
-    # After a failover, and only what `purge` has left: the rows of the last ten minutes.
-    "OutboxRepository.recent_keys": {"cache_invalidations"},
     # The aggregation that the leaderboard's policy is for, joined with names.
     "PurchaseRepository.bestsellers": {"purchases", "products"},
 }
@@ -158,12 +161,12 @@ def read_whole_by_mysql(connection: Connection, statement: str, parameters: Para
     return {str(step["table"]) for step in read if int(step["rows"]) > ROWS / 2}
 
 
-def statements_of(kind: type, call: Callable[[Any], object]) -> list[tuple[str, Parameters]]:
+def statements_of(make: Callable[[Database], Any], call: Callable[[Any], object]) -> list[tuple[str, Parameters]]:
     """What the call asks of the database to which the environment leads."""
     noted: list[tuple[str, Parameters]] = []
     connection = connect_database(Settings.from_environment(os.environ))
     recorder = RecordingConnection(connection, lambda *statement: noted.append(statement))
-    call(kind(Database(lambda: recorder)))
+    call(make(Database(lambda: recorder)))
     recorder.close()
     asked = [given for given in noted if given[0] not in {"BEGIN", "COMMIT"}]
     assert asked
@@ -186,6 +189,7 @@ def test_every_public_method_of_every_repository_is_called() -> None:
     assert {kind: set(calls) for kind, calls in CALLS.items()} == {
         kind: public_methods(kind) for kind in repositories()
     }
+    assert set(OUTBOX_CALLS) == public_methods(Outbox)
 
 
 @pytest.mark.engines
@@ -209,7 +213,7 @@ def test_missing_index_is_found(filled: Connection, engine: SqlEngine) -> None:
         filled.execute("ALTER TABLE users DROP INDEX username")
     found = read_whole(filled, engine)
     assert found["SessionRepository.find_account"] == {"users"}
-    assert found["OutboxRepository.purge"] == {"cache_invalidations"}
+    assert found["SqlOutbox.purge"] == {"cache_invalidations"}
 
 
 def read_whole(filled: Connection, engine: SqlEngine) -> dict[str, set[str]]:
@@ -220,4 +224,7 @@ def read_whole(filled: Connection, engine: SqlEngine) -> dict[str, set[str]]:
         for name, call in calls.items():
             for statement, parameters in statements_of(kind, call):
                 found[f"{kind.__name__}.{name}"] |= explain(filled, statement, parameters) & set(GROWING)
+    for name, ask in OUTBOX_CALLS.items():
+        for statement, parameters in statements_of(lambda it: outbox_of(it, engine_of(os.environ)), ask):
+            found[f"SqlOutbox.{name}"] |= explain(filled, statement, parameters) & set(GROWING)
     return found

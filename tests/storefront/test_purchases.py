@@ -11,9 +11,9 @@ import httpx
 import pytest
 import redis
 
+from cache_aside import Relay
 from local.engines import Valkey
 from storefront.policies import LEADERBOARD_KEY, session_key
-from storefront.relay import InvalidationRelay
 from tests.storefront.conftest import wait_until
 from tests.storefront.counting import commands_of
 from tests.storefront.sql import Connection, SqlEngine, connect
@@ -38,7 +38,7 @@ def key() -> dict[str, str]:
 
 
 @pytest.fixture
-def cached_session(client: httpx.Client, token: str, relay: InvalidationRelay, cache: redis.Redis) -> dict[str, str]:
+def cached_session(client: httpx.Client, token: str, relay: Relay, cache: redis.Redis) -> dict[str, str]:
     """The header of a session that is read from the cache, even if an earlier test has killed that."""
     header = {"Authorization": f"Bearer {token}"}
     key = session_key(hashlib.sha256(token.encode()).digest())

@@ -8,9 +8,9 @@ import httpx
 import pytest
 import redis
 
+from cache_aside import Relay
 from local.engines import Valkey
 from storefront.bootstrap import build_app
-from storefront.relay import InvalidationRelay
 from storefront.settings import Settings
 from tests.storefront.conftest import until_cached, wait_until
 from tests.storefront.deployment import OPERATOR, frozen
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
 
 @pytest.fixture(autouse=True)
-def trusted(client: httpx.Client, relay: InvalidationRelay) -> None:
+def trusted(client: httpx.Client, relay: Relay) -> None:
     """The cache is one whose lost deletions are known to be repeated."""
     assert relay.run_once().reachable
 
@@ -115,7 +115,7 @@ def test_relay_ends_a_session_whose_logout_was_pending(
     bearer: dict[str, str],
     valkey: Valkey,
     cache: redis.Redis,
-    relay: InvalidationRelay,
+    relay: Relay,
 ) -> None:
     before = cache.get(key_of(bearer))
     assert isinstance(before, bytes)
@@ -135,7 +135,7 @@ def test_session_is_not_read_from_a_server_that_may_have_lost_its_logout(
     bearer: dict[str, str],
     valkey: Valkey,
     cache: redis.Redis,
-    relay: InvalidationRelay,
+    relay: Relay,
 ) -> None:
     before = cache.get(key_of(bearer))
     assert isinstance(before, bytes)

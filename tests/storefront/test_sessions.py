@@ -8,7 +8,7 @@ import pytest
 from cache_aside import CacheAside
 from storefront.bootstrap import connect_database
 from storefront.database import Database
-from storefront.repositories.outbox import OutboxRepository
+from storefront.repositories.outbox import outbox_of
 from storefront.repositories.sessions import SessionRepository
 from storefront.services.errors import NotLoggedInError
 from storefront.services.invalidation import Invalidator
@@ -92,7 +92,7 @@ def test_session_ends_when_it_expires_and_the_next_login_removes_it(settings: Se
     now = datetime(2020, 1, 1, tzinfo=UTC)
     database = Database(lambda: connect_database(settings))
     bypassed = CacheAside.connect("localhost", 1)
-    invalidator = Invalidator(bypassed, OutboxRepository(database))
+    invalidator = Invalidator(bypassed, outbox_of(database, settings.engine))
     service = SessionService(SessionRepository(database), bypassed, invalidator, clock=lambda: now)
     token, session = service.log_in(**OPERATOR)
     now = session.expires_at - timedelta(seconds=1)

@@ -3,6 +3,8 @@
 import logging
 import os
 
+import msgspec
+
 from cache_aside import EmbeddedMetrics
 from storefront.bootstrap import build_relay
 from storefront.settings import Settings
@@ -20,7 +22,7 @@ def handler(_event: object, _context: object) -> dict[str, int | bool]:
     A cache out of reach is no error here: the next run tries again. A database out of reach is one.
     """
     report = _relay.run_once()
-    outcome = {"delivered": report.delivered, "replayed": report.replayed, "reachable": report.reachable}
+    outcome: dict[str, int | bool] = msgspec.structs.asdict(report)
     if not report.reachable:
         logger.warning("the cache is out of reach: %s", outcome)
     elif report.delivered or report.replayed:

@@ -13,7 +13,7 @@ RIGHTS = {
     "inventory": "SELECT, INSERT, UPDATE (available)",
     "purchases": "SELECT, INSERT (product_id, user_id, quantity, unit_price, idempotency_key)",
     "flags": "SELECT, UPDATE (enabled, rollout_percent)",
-    "cache_invalidations": 'SELECT, INSERT ("key"), UPDATE (delivered_at), DELETE',
+    "cache_invalidations": 'SELECT, INSERT ("key"), UPDATE (delivered_at, attempts, retry_at), DELETE',
     "replayed_servers": "SELECT, INSERT (replication_id)",
 }
 

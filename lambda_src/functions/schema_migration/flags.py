@@ -48,7 +48,7 @@ def read_declarations(file: Path) -> dict[str, Declaration]:
 def apply(connection: Connection, declarations: Mapping[str, Declaration]) -> list[OutboxRow]:
     """Sets the flags whose declaration is new; returns what that made obsolete, recorded in the same transaction."""
     changed = [name for name, said in sorted(declarations.items()) if _set(connection, name, said)]
-    return [record(connection, flag_key(name)) for name in changed]
+    return record(connection, *map(flag_key, changed))
 
 
 def _set(connection: Connection, name: str, said: Declaration) -> bool:

@@ -15,7 +15,7 @@ from functions.schema_migration.revisions import upgrade
 from functions.schema_migration.sample_data import load_sample_data, load_sample_sales
 from functions.schema_migration.settings import Login, MigrationError, Settings
 from storefront.database import Database, DatabaseUnavailableError
-from storefront.repositories.outbox import OutboxRepository
+from storefront.repositories.outbox import outbox_of
 
 
 def migrate(settings: Settings, *, master: Login, operator: Login, sample_data: bool) -> str:
@@ -46,14 +46,14 @@ def migrate(settings: Settings, *, master: Login, operator: Login, sample_data: 
             raise
         raise MigrationError(f"schema migration: {reason}") from None
     if obsolete and delete_from_cache(settings, obsolete):
-        _mark_delivered(engine, pool, obsolete)
+        _mark_delivered(settings, engine, pool, obsolete)
     return revision
 
 
-def _mark_delivered(engine: Engine, pool: sa.Engine, rows: Sequence[OutboxRow]) -> None:
+def _mark_delivered(settings: Settings, engine: Engine, pool: sa.Engine, rows: Sequence[OutboxRow]) -> None:
     # What is not marked the relay deletes once more, and marks.
     with suppress(DBAPIError, DatabaseUnavailableError), pool.begin() as connection:
-        outbox = OutboxRepository(Database(lambda: engine.portable(connection)))
+        outbox = outbox_of(Database(lambda: engine.portable(connection)), settings.engine)
         outbox.mark_delivered([row.id for row in rows])
 
 

@@ -19,10 +19,10 @@ class FlagRepository:
         rows = self._database.read(statement, {"name": name})
         return next((Flag(name, bool(enabled), percent) for name, enabled, percent in rows), None)
 
-    def update(self, flag: Flag) -> OutboxRow | None:
+    def update(self, flag: Flag) -> list[OutboxRow] | None:
         """What the change made obsolete, recorded in its transaction; None when there is no flag of that name."""
 
-        def work(connection: Connection) -> OutboxRow | None:
+        def work(connection: Connection) -> list[OutboxRow] | None:
             statement = """
                 UPDATE flags SET enabled = %(enabled)s, rollout_percent = %(percent)s WHERE name = %(name)s"""
             values = {"name": flag.name, "enabled": flag.enabled, "percent": flag.rollout_percent}

@@ -37,10 +37,10 @@ class ProductRepository:
         statement = "SELECT id FROM products WHERE id > %(after)s ORDER BY id LIMIT %(limit)s"
         return [row[0] for row in self._database.read(statement, {"after": product_id, "limit": limit})]
 
-    def insert(self, name: str, price: Decimal) -> tuple[Product, OutboxRow]:
+    def insert(self, name: str, price: Decimal) -> tuple[Product, list[OutboxRow]]:
         """The new product, with the id that the database gave it. Obsolete is its absence, which may be cached."""
 
-        def work(connection: Connection) -> tuple[Product, OutboxRow]:
+        def work(connection: Connection) -> tuple[Product, list[OutboxRow]]:
             statement = "INSERT INTO products (name, price) VALUES (%(name)s, %(price)s)"
             product_id = connection.insert(statement, {"name": name, "price": price})
             return Product(product_id, name, price, version=1), record(connection, product_key(product_id))
@@ -49,10 +49,10 @@ class ProductRepository:
 
     def update(
         self, product_id: int, name: str, price: Decimal, versions: Sequence[int] | None
-    ) -> tuple[Product, OutboxRow] | None:
+    ) -> tuple[Product, list[OutboxRow]] | None:
         """The product as changed, or None when no row has that id and one of the versions."""
 
-        def work(connection: Connection) -> tuple[Product, OutboxRow] | None:
+        def work(connection: Connection) -> tuple[Product, list[OutboxRow]] | None:
             version = _lock(connection, product_id, versions)
             if version is None:
                 return None
@@ -65,10 +65,10 @@ class ProductRepository:
 
         return self._database.transact(work)
 
-    def delete(self, product_id: int, versions: Sequence[int] | None) -> OutboxRow | None:
+    def delete(self, product_id: int, versions: Sequence[int] | None) -> list[OutboxRow] | None:
         """What is obsolete now, or None when no row has that id and one of the versions."""
 
-        def work(connection: Connection) -> OutboxRow | None:
+        def work(connection: Connection) -> list[OutboxRow] | None:
             if _lock(connection, product_id, versions) is None:
                 return None
             connection.change("DELETE FROM products WHERE id = %(id)s", {"id": product_id})

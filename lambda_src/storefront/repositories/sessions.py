@@ -60,10 +60,10 @@ class SessionRepository:
         rows = self._database.read(statement, {"hash": token_hash, "now": now})
         return next((Session(user, name, Role(role), at.replace(tzinfo=UTC)) for user, name, role, at in rows), None)
 
-    def delete(self, token_hash: bytes) -> OutboxRow | None:
+    def delete(self, token_hash: bytes) -> list[OutboxRow] | None:
         """Ends the session and records its key in the outbox, in one transaction. None when there is no session."""
 
-        def work(connection: Connection) -> OutboxRow | None:
+        def work(connection: Connection) -> list[OutboxRow] | None:
             if not connection.change("DELETE FROM sessions WHERE token_hash = %(hash)s", {"hash": token_hash}):
                 return None
             return record(connection, session_key(token_hash))

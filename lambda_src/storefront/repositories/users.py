@@ -4,7 +4,7 @@ from cache_aside import OutboxRow
 from storefront.database import Connection, Database
 from storefront.entities import Role
 from storefront.policies import session_key
-from storefront.repositories.outbox import record_all
+from storefront.repositories.outbox import record
 
 
 class UserRepository:
@@ -35,6 +35,6 @@ class UserRepository:
             others = "SELECT token_hash FROM sessions WHERE user_id = %(id)s AND token_hash <> %(keep)s"
             hashes = [bytes(row[0]) for row in connection.rows(others, values)]
             connection.change("DELETE FROM sessions WHERE user_id = %(id)s AND token_hash <> %(keep)s", values)
-            return record_all(connection, [session_key(token_hash) for token_hash in hashes])
+            return record(connection, *(session_key(token_hash) for token_hash in hashes))
 
         return self._database.transact(work)

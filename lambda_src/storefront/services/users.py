@@ -34,4 +34,4 @@ class UserService:
         obsolete = self._repository.change_password(session.user_id, stored, hash_password(new), keep=token_hash(token))
         if obsolete is None:
             raise WrongPasswordError
-        return self._invalidator.deliver(*obsolete, replicas=Replicas.ALL)
+        return self._invalidator.deliver(obsolete, replicas=Replicas.ALL)
