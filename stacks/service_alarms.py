@@ -120,13 +120,19 @@ class ServiceAlarms(Alarms):
                 "PENDING",
                 "Writes cannot delete what they made obsolete: the relay has to repeat it.",
             ),
+            (
+                "RefusedDeletions",
+                "QUARANTINED",
+                "The cache refuses to delete what some writes made obsolete, and may serve it until its TTL: the relay's "
+                "log names the rows of cache_invalidations and the reason, such as missing rights.",
+            ),
         ):
             self.add(
                 construct_id,
                 cloudwatch.Metric(
                     namespace=namespace,
                     metric_name=event,
-                    dimensions_map={"Policy": "none"},  # these two belong to no policy
+                    dimensions_map={"Policy": "none"},  # these belong to no policy
                     statistic="Sum",
                     period=_MINUTE,
                 ),

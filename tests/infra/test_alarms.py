@@ -98,7 +98,7 @@ def test_a_class_of_unknown_size_has_fewer_alarms_and_says_so() -> None:
 def test_metrics_of_the_app_are_those_that_it_writes(stage: Stage) -> None:
     written = io.StringIO()
     observer = EmbeddedMetrics(stream=written)
-    for event in (Event.CACHE_ERROR, Event.PENDING):
+    for event in (Event.CACHE_ERROR, Event.PENDING, Event.QUARANTINED):
         observer.on_event("", event, 0.0)
     observer.flush()
     line = json.loads(written.getvalue())
