@@ -123,8 +123,8 @@ class ServiceAlarms(Alarms):
             (
                 "RefusedDeletions",
                 "QUARANTINED",
-                "The cache refuses to delete what some writes made obsolete, and may serve it until its TTL: the relay's "
-                "log names the rows of cache_invalidations and the reason, such as missing rights.",
+                "The cache refuses to delete what some writes made obsolete, and may serve it until its TTL: the "
+                "relay's log names the rows of cache_invalidations and the reason, such as missing rights.",
             ),
         ):
             self.add(

@@ -60,7 +60,7 @@ def _connect(engine: Postgres | MariaDB) -> Any:
     where |= {"user": engine.master_username, "password": engine.master_password}
     if isinstance(engine, Postgres):
         return psycopg.connect(dbname=engine.database, sslmode="verify-full", sslrootcert=ca_file, **where)
-    options = {"ssl_ca": ca_file, "ssl_verify_identity": True, "charset": "utf8mb4"}
+    options: dict[str, Any] = {"ssl_ca": ca_file, "ssl_verify_identity": True, "charset": "utf8mb4"}
     return pymysql.connect(database=engine.database, **options, **where)
 
 
