@@ -213,3 +213,13 @@ def test_password_of_another_user_lets_nobody_in_as_the_app(group: ReplicationGr
         pytest.raises(redis.AuthenticationError),
     ):
         connected.get("product:1")
+
+
+def test_deletion_without_the_right_is_refused_at_once_and_not_confirmed(cache: Cache, operator: redis.Redis) -> None:
+    for replicas in Replicas:
+        outcome = cache.invalidate("product:1", "other:1", replicas=replicas)
+        assert (outcome.confirmed, outcome.refused) == (False, True)
+        assert outcome.reason.startswith("NOPERM")
+    assert len(operator.acl_log()) == 1, "asked once each, not until the deadline"
+    assert operator.acl_log()[0]["count"] == 2
+    operator.acl_log_reset()
