@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 import redis
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -51,6 +51,16 @@ class Stage:
     cloud: LocalCloud
     deployment: Deployment
 
+    def deploy(self) -> None:
+        """Deploys it for the first time, and keeps what was synthesized: it takes longer to make than to deploy."""
+        self.cdk("deploy", "--all", "--require-approval", "never")
+        (self.cloud.directory / "cdk.out").rename(self.assembly)
+
+    @property
+    def assembly(self) -> Path:
+        """What was deployed first, which the CDK CLI takes in the place of the app."""
+        return self.cloud.directory / f"{self.name}.out"
+
     def cdk(self, *arguments: str, settings: dict[str, str] | None = None, app: str | None = None) -> str:
         return self.cloud.cdk({**CONTEXT[self.name], **(settings or {})}, app=app).run(*arguments)
 
@@ -73,7 +83,7 @@ def stages(cloud: LocalCloud) -> dict[str, Stage]:
     stages = {name: Stage(name, cloud, Deployment(cloud.emulator, name)) for name in CONTEXT}
     stages["dev"].cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}")
     for stage in stages.values():
-        stage.cdk("deploy", "--all", "--require-approval", "never")
+        stage.deploy()
     return stages
 
 
@@ -167,7 +177,7 @@ def test_only_dev_has_sample_data(stage: Stage) -> None:
 
 
 def test_diff_finds_no_difference(stage: Stage) -> None:
-    assert "Number of stacks with differences: 0" in stage.cdk("diff", "--all", "--fail")
+    assert "Number of stacks with differences: 0" in stage.cdk("diff", "--all", "--fail", app=str(stage.assembly))
 
 
 def test_unknown_resource_type_fails_by_name(cloud: LocalCloud, dev: Stage) -> None:
@@ -175,6 +185,18 @@ def test_unknown_resource_type_fails_by_name(cloud: LocalCloud, dev: Stage) -> N
     template = json.dumps({"Resources": {"Unknown": {"Type": "AWS::Nobody::Knows"}}})
     with pytest.raises(ClientError, match="AWS::Nobody::Knows"):
         formation.create_stack(StackName="unknown", TemplateBody=template)
+
+
+def test_cache_without_a_token_is_refused_because_the_emulator_cannot_check_iam(cloud: LocalCloud, dev: Stage) -> None:
+    formation = dev.deployment.session.client("cloudformation", endpoint_url=cloud.emulator.url)
+    group = {"ReplicationGroupDescription": "users", "CacheNodeType": "cache.t4g.micro", "Engine": "valkey"}
+    cache = {"Type": "AWS::ElastiCache::ReplicationGroup", "Properties": {**group, "TransitEncryptionEnabled": True}}
+    formation.create_stack(StackName="users", TemplateBody=json.dumps({"Resources": {"Cache": cache}}))
+    with pytest.raises(WaiterError):
+        formation.get_waiter("stack_create_complete").wait(StackName="users", WaiterConfig={"Delay": 1})
+    events = formation.describe_stack_events(StackName="users")["StackEvents"]
+    reasons = [event["ResourceStatusReason"] for event in events if event["ResourceStatus"] == "CREATE_FAILED"]
+    assert "the local engine serves TLS with an AUTH token only" in reasons[0]
 
 
 def test_changed_settings_are_deployed(dev: Stage) -> None:
@@ -244,12 +266,12 @@ def revision_of(stage: Stage) -> str:
 
 def test_prod_is_protected_from_being_destroyed(stages: dict[str, Stage]) -> None:
     with pytest.raises(CdkError, match=r"(?i)termination ?protection"):
-        stages["prod"].cdk("destroy", "--all", "--force")
+        stages["prod"].cdk("destroy", "--all", "--force", app=str(stages["prod"].assembly))
     assert stages["prod"].deployment.settled()
 
 
 def test_destroyed_stage_leaves_no_engine(dev: Stage) -> None:
     engines = dev.deployment.engine_endpoints()
-    dev.cdk("destroy", "--all", "--force")
+    dev.cdk("destroy", "--all", "--force", app=str(dev.assembly))
     assert dev.deployment.statuses() == {}
     assert not engines & dev.cloud.engines.endpoints()

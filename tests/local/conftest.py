@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,27 @@ import pytest
 from local.tls import Certificates, ensure_certificates
 
 
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """A directory that PostgreSQL's user may enter, which pytest's own are not when root runs the tests."""
+@contextmanager
+def directory() -> Iterator[Path]:
+    """One that PostgreSQL's user may enter, which pytest's own are not when root runs the tests."""
     path = Path(tempfile.mkdtemp(prefix="cache-aside-"))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A directory of the test."""
+    with directory() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def module_home() -> Iterator[Path]:
+    """A directory of all tests of a file, for the engines that they share."""
+    with directory() as path:
+        yield path
 
 
 @pytest.fixture(scope="session")

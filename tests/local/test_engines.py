@@ -28,21 +28,33 @@ TOKEN, PASSWORD = "the-token-of-this-test", "a 'quoted' pässword"
 Database = Postgres | MariaDB
 
 
+@pytest.fixture(scope="module")
+def one_valkey(module_home: Path, certificates: Certificates) -> Iterator[Valkey]:
+    engine = Valkey(module_home / "valkey", auth_token=TOKEN, certificates=certificates)
+    yield engine
+    engine.stop()
+
+
 @pytest.fixture
-def valkey(home: Path, certificates: Certificates) -> Iterator[Valkey]:
-    engine = Valkey(home / "valkey", auth_token=TOKEN, certificates=certificates)
-    engine.start()
-    yield engine
-    engine.stop()
+def valkey(one_valkey: Valkey) -> Valkey:
+    """The server, which runs whatever the test before did to it."""
+    one_valkey.start()
+    return one_valkey
 
 
-@pytest.fixture(params=SQL_ENGINES)
-def engine(request: pytest.FixtureRequest, home: Path, certificates: Certificates) -> Iterator[Database]:
+@pytest.fixture(scope="module", params=SQL_ENGINES)
+def one_engine(request: pytest.FixtureRequest, module_home: Path, certificates: Certificates) -> Iterator[Database]:
     kind = KINDS[request.param]
-    engine = kind(home / "database", master_password=PASSWORD, database="shop", certificates=certificates)
-    engine.start()
+    engine = kind(module_home / request.param, master_password=PASSWORD, database="shop", certificates=certificates)
     yield engine
     engine.stop()
+
+
+@pytest.fixture
+def engine(one_engine: Database) -> Database:
+    """The server, which runs whatever the test before did to it."""
+    one_engine.start()
+    return one_engine
 
 
 def redis_client(engine: Valkey, *, password: str = TOKEN, ca_file: Path | None = None) -> redis.Redis:
@@ -140,6 +152,8 @@ def test_mariadb_takes_another_password_at_its_next_start(engine: Database) -> N
     engine.master_password = "another one"
     engine.start()
     log_in(engine, password="another one").close()
+    engine.stop()
+    engine.master_password = PASSWORD
 
 
 def test_missing_mariadb_is_told_with_the_command_that_installs_it(

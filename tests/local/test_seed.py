@@ -57,16 +57,13 @@ class Paper:
         """Nothing to do."""
 
 
-@pytest.fixture(params=SQL_ENGINES)
-def database(
-    request: pytest.FixtureRequest, home: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Database]:
+@pytest.fixture(scope="module", params=SQL_ENGINES)
+def migrated(request: pytest.FixtureRequest, module_home: Path, certificates: Certificates) -> Iterator[Database]:
     """A migrated database without sample data, as the master user meets it."""
     kind = KINDS[request.param]
-    engine = kind(home / "database", master_password=PASSWORD, database="shop", certificates=certificates)
+    engine = kind(module_home / request.param, master_password=PASSWORD, database="shop", certificates=certificates)
     engine.start()
-    monkeypatch.setenv("RDS_CA_FILE", str(certificates.ca_file))
-    endpoint, master = Endpoint("localhost", engine.port), Login(username=engine.master_username, password=PASSWORD)
+    endpoint, login = Endpoint("localhost", engine.port), Login(username=engine.master_username, password=PASSWORD)
     settings = Settings(
         engine=request.param,
         endpoint=endpoint,
@@ -78,13 +75,24 @@ def database(
         cache_login=AuthToken(""),
         app_password="p",
     )
-    migrate(settings, master=master, operator=Login(username="operator", password="p"), sample_data=False)
-    connect = driver_of(request.param).connect
-    connection = connect(
-        endpoint, database="shop", user=master.username, password=PASSWORD, statement_timeout_seconds=60
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RDS_CA_FILE", str(certificates.ca_file))
+        migrate(settings, master=login, operator=Login(username="operator", password="p"), sample_data=False)
+        connection = driver_of(request.param).connect(
+            endpoint, database="shop", user=login.username, password=PASSWORD, statement_timeout_seconds=60
+        )
     yield Database(lambda: connection)
     engine.stop()
+
+
+@pytest.fixture
+def database(migrated: Database) -> Database:
+    """The migrated database, empty again."""
+    migrated.write("DELETE FROM purchases")
+    migrated.write("DELETE FROM inventory")
+    migrated.write("DELETE FROM products")
+    migrated.write("DELETE FROM cache_invalidations")
+    return migrated
 
 
 def count(database: Database, table: LiteralString) -> int:

@@ -1,4 +1,4 @@
-"""The OpenAPI document against the app: thousands of generated requests to every operation, all checks on."""
+"""The OpenAPI document against the app: generated requests to every operation, all checks on, the same every time."""
 
 import os
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ from tests.storefront.deployment import OPERATOR
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
-# The most examples of an operation in a phase, and how many cases that makes at least; `make contract-soak` runs more.
+# The most examples of an operation in a phase, and how many cases that makes at least. `make contract-soak` runs more.
 FACTOR = int(os.environ.get("CONTRACT_FACTOR", "1"))
-EXAMPLES_AND_CASES = {"operator": (215, 4000), "customer": (45, 1000)}
+EXAMPLES_AND_CASES = {"operator": (25, 1000), "customer": (5, 500)}
 # schemathesis leaves out the operation that it reads the document from.
 LABELS = {f"{row.method} {row.path}" for row in OPERATIONS if row.path != "/openapi.json"}
 CHECKS = {
@@ -45,7 +45,7 @@ def cheap_hashes() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("role", EXAMPLES_AND_CASES)
+@pytest.mark.parametrize("role", ["operator", pytest.param("customer", marks=pytest.mark.only_on("postgres"))])
 def test_app_does_what_the_document_says_and_nothing_else(
     app: WSGIApplication, url: str, cheap_hashes: None, role: str
 ) -> None:
