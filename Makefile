@@ -14,7 +14,7 @@ READY := .venv/ready node_modules/.package-lock.json
 CODE  := app.py stacks constructs_lib lambda_src local audit faults tools tests benchmarks
 AUDIT := $(READY) .venv-audit/ready
 
-.PHONY: help up seed test check lint types contracts unit snapshot docs mutants soak contract-soak rotations history bench-cache bench-web audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
+.PHONY: help up seed test check lint types contracts unit snapshot docs mutants soak contract-soak rotations history wheels wheels-matrix bench-cache bench-web audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -80,6 +80,12 @@ FACTOR ?= 20
 contract-soak: $(READY) ## hold the app against its OpenAPI document with so many times the generated requests: make contract-soak FACTOR=20
 	CONTRACT_FACTOR=$(FACTOR) pytest -q --timeout=0 tests/openapi
 
+wheels: $(READY) ## build the wheels cache-aside and cache-aside-constructs into dist/
+	@python -m tools.wheels
+
+wheels-matrix: $(READY) ## hold cache_aside's contract against old and new releases of redis-py, hiredis and msgspec
+	@python -m tools.releases
+
 URL ?= http://localhost:$(PORT)
 history: $(READY) ## write and read products of a running `make up` for a minute and check what was read (KILL_EVERY=5: kill its cache)
 	python -m faults.storefront_history $(URL) $(if $(KILL_EVERY),--kill-every $(KILL_EVERY))
@@ -111,7 +117,7 @@ lock: $(READY) ## pin every requirement anew, with hashes, from the .in files (U
 	$(COMPILE) $(UPGRADE) audit/requirements.in -o audit/requirements.txt
 
 clean: ## remove what `make up` and the set-up left: deployment, database, packages
-	rm -rf .local cdk.out node_modules .venv .venv-audit .venv-bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .local cdk.out dist node_modules .venv .venv-audit .venv-bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # pip installs uv, pinned and checked like all else; uv does the rest in seconds.
 .venv/ready: requirements-dev.txt
