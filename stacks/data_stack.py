@@ -137,7 +137,7 @@ class DataStack(cdk.Stack):
             above=0,
             periods=12,
             datapoints=3,  # an error or two are the way to wait for a group that is busy
-            says="The rotation of the AUTH token fails again and again; the token in use works. See docs/rotation.md.",
+            says="AUTH token rotation keeps failing. The current token still works. See docs/rotation.md.",
         )
 
     def _database(self, config: StageConfig, network: NetworkStack) -> Database:

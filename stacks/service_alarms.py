@@ -48,21 +48,20 @@ class ServiceAlarms(Alarms):
             metrics.http_code_target(elbv2.HttpCodeTarget.TARGET_5XX_COUNT, period=_MINUTE),
             above=10,
             datapoints=3,
-            says="Users get errors: the app answers more than ten requests a minute with 5xx.",
+            says="Users see errors: the app answers more than ten requests a minute with 5xx.",
         )
         self.add(
             "LoadBalancerErrors",
             metrics.http_code_elb(elbv2.HttpCodeElb.ELB_5XX_COUNT, period=_MINUTE),
             above=10,
             datapoints=3,
-            says="Users get errors: the load balancer, for want of an answer of the app, answers more than ten "
-            "requests a minute with 5xx.",
+            says="Users see errors: the app does not answer, and the load balancer returns more than ten 5xx a minute.",
         )
         self.add(
             "SlowAnswers",
             metrics.target_response_time(statistic="p99", period=_MINUTE),
             above=1,
-            says="One request in a hundred takes over a second: look at loads past the cache, and cold starts.",
+            says="One request in a hundred takes over a second. Look at reads that bypass the cache, and cold starts.",
         )
 
     def _functions(self, service: lambda_.IFunction, relay: lambda_.IFunction) -> None:
@@ -71,27 +70,27 @@ class ServiceAlarms(Alarms):
             service.metric_errors(period=_MINUTE),
             above=0,
             datapoints=3,
-            says="The app's function crashes or runs out of time: see its log.",
+            says="The app's function crashes or times out. See its log.",
         )
         self.add(
             "Throttles",
             service.metric_throttles(period=_MINUTE),
             above=0,
             datapoints=3,
-            says="Requests are turned away, as all executions are busy: more requests than planned, or slower ones.",
+            says="Lambda is throttling: all executions are busy. There are more, or slower, requests than planned.",
         )
         self.add(
             "RelayErrors",
             relay.metric_errors(period=_MINUTE),
             above=0,
-            says="Deletions are not repeated, as the relay cannot reach the database: see its log.",
+            says="The relay cannot reach the database, so pending deletions are not repeated. See its log.",
         )
         self.add(
             "RelayStopped",
             relay.metric_invocations(period=_MINUTE),
             below=1,
             silence_is_wrong=True,
-            says="Nothing calls the relay: is its schedule disabled? Deletions that an outage lost stay lost.",
+            says="The relay does not run, so pending deletions are not repeated. Is its schedule disabled?",
         )
 
     def _passwords(self, log_group: logs.ILogGroup) -> None:
@@ -109,22 +108,22 @@ class ServiceAlarms(Alarms):
             refused.metric(statistic="Sum", period=Duration.minutes(5)),
             above=MOST_REFUSED_PASSWORDS,
             periods=1,
-            says="Somebody may be guessing passwords: the firewall's log has their addresses.",
+            says="Somebody may be guessing passwords. The firewall's log has the addresses.",
         )
 
     def _cache(self, namespace: str) -> None:
         for construct_id, event, says in (
-            ("CacheErrors", "CACHE_ERROR", "Commands to the cache fail; readers go past it, to the database."),
+            ("CacheErrors", "CACHE_ERROR", "Commands to the cache fail, and readers go to the database."),
             (
                 "PendingDeletions",
                 "PENDING",
-                "Writes cannot delete what they made obsolete: the relay has to repeat it.",
+                "Writers cannot delete obsolete keys. The relay will repeat the deletions.",
             ),
             (
                 "RefusedDeletions",
                 "QUARANTINED",
-                "The cache refuses to delete what some writes made obsolete, and may serve it until its TTL: the "
-                "relay's log names the rows of cache_invalidations and the reason, such as missing rights.",
+                "The cache refuses to delete obsolete keys and may serve them until their TTL. The relay's log "
+                "names the rows of cache_invalidations and the reason, such as missing permissions.",
             ),
         ):
             self.add(

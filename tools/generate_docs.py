@@ -81,25 +81,27 @@ def _measured(alarm: Mapping[str, Any]) -> tuple[str, str, int]:
     return f"{stats[0]['Metric']['Namespace']} {names}", f"`{expression['Expression']}`", stats[0]["Period"]
 
 
-_ALARMS_HEAD = """# What rings, and what it means
+_ALARMS_HEAD = """# Alarms
 
-Written by `make docs` from the prod templates. All alarms tell one topic when they begin and when they are over, and
-RDS tells it of failover, maintenance, failures and changes. Nobody hears it before somebody subscribes to the output
-`AlarmTopicArn` of the network stack, which says what to put after `--topic-arn`:
+Written by `make docs` from the prod templates. Nobody is notified until you subscribe to their topic. Its ARN is the
+output `AlarmTopicArn` of the network stack:
 
 ```bash
 aws sns subscribe --protocol email --notification-endpoint you@example.com --topic-arn arn:aws:sns:...
 ```
 
-The cache's alarms exist for every node. Limits of memory, connections and load follow the instance class.
+Each alarm notifies when it starts and when it ends. RDS also reports failovers, maintenance, failures and configuration
+changes to the topic. Every node of the cache has its own alarms. Limits of memory, connections and load depend on the
+instance class.
 
-| metric | rings when | for | what it means |
+| metric | alarm when | for | what it means, and what to do |
 |---|---|---|---|"""
 
 _SECURITY_HUB_HEAD = """# AWS Foundational Security Best Practices
 
-Written by `make docs` from [audit/security_hub.py](../audit/security_hub.py), which a test runs against the prod
-templates, and from the [register of exceptions](../audit/accepted_findings.yaml).
+Which of Security Hub's controls the prod stage passes. Written by `make docs` from
+[audit/security_hub.py](../audit/security_hub.py), which a test runs against the prod templates, and from the
+[register of accepted findings](../audit/accepted_findings.yaml), which has the reason for each exception.
 
 | control | asks for | prod |
 |---|---|---|"""

@@ -34,34 +34,34 @@ class _NodeAlarms(Alarms):
             "EngineCpu",
             cache.metric_engine_cpu_utilization(node=node),
             above=90,
-            says="The engine's one core is busy: find the costly command in the slow log, or take a larger node.",
+            says="The engine's single core is saturated. Find costly commands in the slow log, or use a larger node.",
         )
         self.add(
             "Memory",
             cache.metric_database_memory_usage_percentage(node=node),
             above=80,
-            says="Memory is nearly full: evictions come next. Shorten TTLs, or take a larger node.",
+            says="Memory is nearly full, and evictions come next. Shorten TTLs, or use a larger node.",
         )
         self.add(
             "Evictions",
             cache.metric_evictions(node=node).with_(period=Duration.minutes(5)),
             above=100,
             periods=1,
-            says="Keys are removed to make room, and will be loaded again. Shorten TTLs, or take a larger node.",
+            says="The cache evicts keys that readers then load again. Shorten TTLs, or use a larger node.",
         )
         self.add(
             "Connections",
             cache.metric_curr_connections(node=node),
             above=0.8 * MOST_CONNECTIONS,
             periods=10,
-            says=f"More than four fifths of the {MOST_CONNECTIONS} connections that a node takes are open.",
+            says=f"More than 80 % of the {MOST_CONNECTIONS} connections that a node allows are open.",
         )
         self.add(
             "HitRate",
             cache.metric_cache_hit_rate(node=node),
             below=80,
             periods=15,
-            says="One read in five goes to the database: keys are too short-lived, deleted too often, or evicted.",
+            says="Over one read in five misses: TTLs are too short, or keys are deleted or evicted too often.",
         )
         if cache.nodes > 1:
             self.add(
@@ -69,5 +69,5 @@ class _NodeAlarms(Alarms):
                 cache.metric_replication_lag(node=node),
                 above=1,
                 periods=15,
-                says="The replica is behind: a failover would lose what it lacks, deletions included.",
+                says="The replica lags: a failover now would lose recent writes, including deletions.",
             )

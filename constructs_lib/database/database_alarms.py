@@ -43,7 +43,7 @@ class DatabaseAlarms(Alarms):
                 self._metric("MaximumUsedTransactionIDs", "Maximum"),
                 above=1_000_000_000,
                 periods=1,
-                says="Half of the transaction ids are used: find what holds vacuum up before PostgreSQL stops writing.",
+                says="Half of the transaction IDs are used. Find what blocks vacuum before PostgreSQL refuses writes.",
             )
 
     def _metric(self, name: str, statistic: str = "Average") -> cloudwatch.Metric:
@@ -54,20 +54,20 @@ class DatabaseAlarms(Alarms):
             "Cpu",
             self._metric("CPUUtilization"),
             above=90,
-            says="The processors are busy: look at the top statements, and at what goes past the cache.",
+            says="The CPUs are saturated. Look at the top statements, and at reads that bypass the cache.",
         )
         self.add(
             "FreeStorage",
             self._metric("FreeStorageSpace", "Minimum"),
             below=self._database.allocated_storage_gib * _GIB * 0.1,
-            says="Storage is nearly full, and autoscaling has not helped: it waits six hours, or is at its limit.",
+            says="Storage is nearly full. Autoscaling has reached its limit, or waits six hours before its next step.",
         )
         for name in ("Read", "Write"):
             self.add(
                 f"{name}Latency",
                 self._metric(f"{name}Latency", "p90"),
                 above=0.02,
-                says=f"{name}s of the storage take over 20 ms: the volume is at its limit.",
+                says=f"Storage {name.lower()}s take over 20 ms: the volume is at its limit.",
             )
 
     def _memory_and_connections(self, size: InstanceSize) -> None:
@@ -77,7 +77,7 @@ class DatabaseAlarms(Alarms):
             self._metric("FreeableMemory", "Minimum"),
             below=size.memory_gib * _GIB * 0.1,
             periods=15,
-            says="Memory is nearly used up, what caches files included: too many connections, or too small a class.",
+            says="Memory is nearly used up, file cache included: too many connections, or a class that is too small.",
         )
         # RDS computes max_connections from the memory without its own processes, so the real limit is lower.
         most = self._database.engine.most_connections(size.memory_gib)
@@ -85,7 +85,7 @@ class DatabaseAlarms(Alarms):
             "Connections",
             self._metric("DatabaseConnections", "Maximum"),
             above=int(most * 0.6),
-            says=f"More than 60 % of the {most} connections that this class has room for are open.",
+            says=f"More than 60 % of the {most} connections that this instance class allows are open.",
         )
 
     def _load(self, size: InstanceSize) -> None:
@@ -94,5 +94,5 @@ class DatabaseAlarms(Alarms):
             self._metric("DBLoad"),
             above=size.vcpus,
             periods=15,
-            says=f"More sessions work or wait than the {size.vcpus} processors carry: Database Insights says for what.",
+            says=f"More sessions are active than {size.vcpus} vCPUs can serve. Database Insights shows their waits.",
         )
