@@ -2,12 +2,18 @@
 
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import msgspec
 
 from faults.campaign import Report
+from faults.interruptions import Seen, Target
 from faults.model import explore, two_threads
 from faults.mutations import MUTATIONS
+from faults.replication import AUTH_TOKEN, plain_port
+from local.engines import Valkey
+from local.tls import ensure_certificates
 
 SECONDS = {"calm": 8, "cuts": 12, "failovers": 12}
 
@@ -18,12 +24,31 @@ def evidence(name: str) -> str:
     if check == "interleavings":
         command = [sys.executable, "-m", "faults.mutants", "--interleavings", name]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    if check in ("signals", "cancellations"):
+        return "; ".join(_interrupted(check, name).wrong[:1])
     command = [sys.executable, "-m", "faults.campaign", check, str(SECONDS[check]), name]
     report = msgspec.json.decode(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout, type=Report)
     if report.violations:
         first = report.violations[0]
         return f"read version {first.read.version} {first.late_seconds:.3f} s after {first.owed} was acknowledged"
     return "; ".join(report.disagreements[:1])
+
+
+def _interrupted(kind: str, name: str) -> Seen:
+    with tempfile.TemporaryDirectory(prefix="mutant-", dir="/tmp") as made:
+        directory = Path(made)
+        directory.chmod(0o755)
+        server = Valkey(directory, auth_token=AUTH_TOKEN, certificates=ensure_certificates(directory / "tls"))
+        server.start()
+        try:
+            target = msgspec.json.encode(Target(plain_port(server), AUTH_TOKEN)).decode()
+            command = [sys.executable, "-m", "faults.interruptions", kind, "6", target, name]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=20)
+            return msgspec.json.decode(done.stdout, type=Seen)
+        except subprocess.TimeoutExpired:
+            return Seen(wrong=["readers hang"])
+        finally:
+            server.stop()
 
 
 def interleavings(name: str) -> str:

@@ -1,10 +1,10 @@
 """Protocols that are broken on purpose, to show that the history check would notice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from unittest import mock
 
-from cache_aside import flights, leases, protocol, relay
+from cache_aside import aio_link, connection, flights, leases, link, protocol, relay
 from cache_aside.results import Result, Served
 from cache_aside.steps import Command, Steps
 
@@ -58,6 +58,29 @@ def leases_are_alike() -> None:
     mock.patch.object(leases, "new_lease", return_value=b"L" + bytes(12)).start()
 
 
+_ask = connection.Conversation.ask
+
+
+def _ask_whatever_is_due(self: Any, commands: Sequence[Command], *, identify: bool = False) -> bytes:
+    self._due = 0
+    return _ask(self, commands, identify=identify)
+
+
+def replies_are_left_unread() -> None:
+    """A thread's connection stays its own when an exception comes between a question and its reply."""
+    mock.patch.object(connection.Conversation, "ask", _ask_whatever_is_due).start()
+    mock.patch.object(connection.Conversation, "usable", True).start()
+    mock.patch.object(link.Link, "_take", lambda self: self._local.channel).start()
+    mock.patch.object(link, "_close").start()
+
+
+def cancelled_readers_give_back_at_once() -> None:
+    """A cancelled reader's connection is the next one's before its reply has been read."""
+    mock.patch.object(connection.Conversation, "ask", _ask_whatever_is_due).start()
+    mock.patch.object(connection.Conversation, "usable", True).start()
+    mock.patch.object(aio_link.AsyncLink, "_drain", lambda self, channel, undo=(): self._give_back(channel)).start()
+
+
 def no_replay_after_failover() -> None:
     """The relay does not look at the replication id."""
     mock.patch.object(relay.Relay, "_replay", return_value=()).start()
@@ -78,7 +101,9 @@ MUTATIONS: dict[str, tuple[str, Callable[[], None]]] = {
     "joiners_accept_loads_that_had_begun": ("interleavings", joiners_accept_loads_that_had_begun),
     "leases_are_alike": ("calm", leases_are_alike),
     "joiners_accept_what_was_on_its_way": ("interleavings", joiners_accept_what_was_on_its_way),
+    "replies_are_left_unread": ("signals", replies_are_left_unread),
+    "cancelled_readers_give_back_at_once": ("cancellations", cancelled_readers_give_back_at_once),
     "no_outbox": ("cuts", no_outbox),
     "no_replay_after_failover": ("failovers", no_replay_after_failover),
 }
-"""By name: the check that catches it (a campaign, or the enumerated interleavings), and what breaks the protocol."""
+"""By name: the check that catches it (a campaign, interruptions, the interleavings), and what breaks the protocol."""

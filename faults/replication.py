@@ -24,7 +24,7 @@ class ReplicationGroup:
         self.primary.start()
         self.replica.start()
         self.endpoint = FaultProxy(self.primary.port, delays_seconds=(0, 0.01)).__enter__()
-        self.stream = FaultProxy(_plain_port(self.primary)).__enter__()
+        self.stream = FaultProxy(plain_port(self.primary)).__enter__()
         self._attach()
         return self
 
@@ -50,7 +50,7 @@ class ReplicationGroup:
         """Start the former primary anew, empty, as the replica."""
         self.replica.start()
         self.stream.inject(Fault.NONE)
-        self.stream.retarget(_plain_port(self.primary))
+        self.stream.retarget(plain_port(self.primary))
         self._attach()
 
     def _attach(self) -> None:
@@ -69,6 +69,7 @@ def client_of(node: Valkey) -> redis.Redis:
     return redis.Redis(port=node.port, password=node.auth_token, ssl=True, ssl_ca_certs=authority)
 
 
-def _plain_port(node: Valkey) -> int:
+def plain_port(node: Valkey) -> int:
+    """Where it takes connections without TLS."""
     with client_of(node) as operator:
         return int(operator.config_get("port")["port"])

@@ -58,18 +58,20 @@ class _Greeting(Connection):
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 async with asyncio.timeout(self._step):
                     await asyncio.get_running_loop().sock_connect(opened, address)
-                name = server.host if server.tls is not None else None
-                async with asyncio.timeout(self._step):
-                    streams = await asyncio.open_connection(sock=opened, ssl=server.tls, server_hostname=name)
             except OSError as error:
                 opened.close()
                 failure = error
+                continue
             except BaseException:
                 opened.close()
                 raise
-            else:
-                self._reader, self._writer = streams
-                return
+            # From here on the socket is the transport's to close: closing it here would free a number that it uses.
+            name = server.host if server.tls is not None else None
+            async with asyncio.timeout(self._step):
+                self._reader, self._writer = await asyncio.open_connection(
+                    sock=opened, ssl=server.tls, server_hostname=name
+                )
+            return
         raise failure
 
 
@@ -120,6 +122,12 @@ class AsyncChannel:
             pass
         return replies
 
+    async def drop_replies(self, timeout_seconds: float) -> None:
+        """Read what is due to whoever has left; it raises what `trip` raises."""
+        async with asyncio.timeout(timeout_seconds):
+            while self.conversation.waits:
+                self.conversation.hear(await self._reader.read(_CHUNK_BYTES))
+
     def close(self, undo: Sequence[Command] = ()) -> None:
         """Close it; `undo` goes out before, behind whatever was sent."""
         if undo:
@@ -152,7 +160,7 @@ class AsyncLink:
         self._most_idle = connections
         self._places = asyncio.Semaphore(connections)
         self._places_of_deletions = asyncio.Semaphore(max(1, connections // 4))
-        self._probes: set[asyncio.Task[bool]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def execute(self, trip: RoundTrip) -> list[Any]:
         """One round trip.
@@ -179,14 +187,15 @@ class AsyncLink:
             async with asyncio.timeout(delivery.timeout_seconds), self._places_of_deletions:
                 token, channel = self._server.token, None if delivery.fresh else self._take()
                 if channel is None:
-                    channel = await AsyncChannel.open(self._server, self._server.connect_timeout_seconds)
+                    channel = await self._open(self._server.connect_timeout_seconds)
                 replies = await channel.trip(delivery.commands, inf, identify=True)
         except (redis.RedisError, OSError) as error:
             _close(channel)
             self._server.refused(error, token)
             raise CacheUnavailableError(str(error) or "the cache did not answer in time") from error
-        except BaseException:
-            _close(channel)
+        except asyncio.CancelledError:
+            if channel is not None:
+                self._drain(channel)
             raise
         self._give_back(channel)
         identity = channel.conversation.identity
@@ -195,8 +204,10 @@ class AsyncLink:
 
     async def close(self) -> None:
         """Close every connection that is not in use."""
-        for probe in tuple(self._probes):
-            probe.cancel()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # their callbacks
         while self._idle:
             self._idle.pop().close()
 
@@ -223,7 +234,7 @@ class AsyncLink:
             try:
                 attempts.begin(reused=channel is not None)
                 if channel is None:
-                    channel = await AsyncChannel.open(server, min(server.connect_timeout_seconds, rest(deadline)))
+                    channel = await self._open(min(server.connect_timeout_seconds, rest(deadline)))
                     attempts.connected()
                 replies = await channel.trip(trip.commands, min(server.read_timeout_seconds, rest(deadline)))
             except (redis.RedisError, OSError) as error:
@@ -232,12 +243,55 @@ class AsyncLink:
                 if not attempts.another(failure):
                     await self._failed(failure, doubtful=attempts.doubtful(failure))
                     raise CacheUnavailableError(str(failure)) from error
+            except asyncio.CancelledError:
+                if channel is not None:
+                    self._drain(channel, trip.undo)
+                raise
             except BaseException:
                 _close(channel, trip.undo)
                 raise
             else:
                 self._give_back(channel)
                 return replies, channel.conversation.identity
+
+    async def _open(self, timeout_seconds: float) -> AsyncChannel:
+        """A new connection. A reader that is cancelled meanwhile leaves it to the next one."""
+        opening = asyncio.create_task(AsyncChannel.open(self._server, timeout_seconds))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            if len(self._tasks) >= self._most_idle:
+                opening.cancel()
+            self._tasks.add(opening)
+            opening.add_done_callback(self._opened)
+            raise
+
+    def _opened(self, opening: asyncio.Task[AsyncChannel]) -> None:
+        self._tasks.discard(opening)
+        if not opening.cancelled() and opening.exception() is None:
+            self._give_back(opening.result())
+
+    def _drain(self, channel: AsyncChannel, undo: Sequence[Command] = ()) -> None:
+        """A reader was cancelled: its replies are read and dropped, and then the connection is anybody's again."""
+        if len(self._tasks) >= self._most_idle:
+            channel.close(undo)
+            return
+        task = asyncio.create_task(self._drained(channel, undo))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _drained(self, channel: AsyncChannel, undo: Sequence[Command]) -> None:
+        try:
+            await channel.drop_replies(self._server.read_timeout_seconds)
+            if undo:
+                await channel.trip(undo, self._server.read_timeout_seconds)
+        except (redis.RedisError, OSError):
+            channel.close(undo)
+        except BaseException:
+            channel.close(undo)
+            raise
+        else:
+            self._give_back(channel)
 
     async def _failed(self, error: Exception, *, doubtful: bool) -> None:
         self._observer.on_event("", Event.CACHE_ERROR, 0.0)
@@ -255,8 +309,8 @@ class AsyncLink:
         if not self._background:
             return await self.probe(suspicion)
         task = asyncio.create_task(self.probe(suspicion))
-        self._probes.add(task)
-        task.add_done_callback(self._probes.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return False
 
     async def probe(self, suspicion: Exception | None = None) -> bool:

@@ -132,6 +132,11 @@ class Conversation:
         return not self._due and self._monotonic() - self._used < _IDLE_SECONDS
 
     @property
+    def waits(self) -> bool:
+        """Whether replies are due."""
+        return bool(self._due)
+
+    @property
     def must_log_in(self) -> bool:
         """Whether the server would soon hang up without another AUTH: a round trip of its own, once in hours.
 

@@ -28,8 +28,9 @@ class Resolver:
         if found is not None and (not found[0].done() or time.monotonic() - found[1] < _REUSED_SECONDS):
             return found[0]
         future: Future[Addresses] = Future()
-        self._lookups[host, port] = future, time.monotonic()
         threading.Thread(target=self._look_up, args=(host, port, future), name="cache-dns", daemon=True).start()
+        if not future.done():  # after the thread has started: nobody waits for one that an exception kept from it
+            self._lookups[host, port] = future, time.monotonic()
         return future
 
     def resolve(self, host: str, port: int, timeout_seconds: float) -> Addresses:

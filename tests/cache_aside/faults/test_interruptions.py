@@ -1,0 +1,28 @@
+"""An exception at any instruction: the next reader is given its own key's value, and nobody waits for what was left."""
+
+import os
+import subprocess
+import sys
+
+import msgspec
+import pytest
+import redis
+
+from faults.interruptions import Seen, Target
+from local.engines import Valkey
+
+pytestmark = pytest.mark.engines
+SECONDS = os.environ.get("INTERRUPTION_SECONDS", "4")
+
+
+@pytest.mark.parametrize("kind", ["signals", "cancellations"])
+def test_no_reader_is_given_the_reply_to_a_question_that_was_interrupted(
+    valkey: Valkey, operator: redis.Redis, kind: str
+) -> None:
+    target = Target(int(operator.config_get("port")["port"] or 0), valkey.auth_token)
+    command = [sys.executable, "-m", "faults.interruptions", kind, SECONDS, msgspec.json.encode(target).decode()]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=float(SECONDS) + 60)
+    seen = msgspec.json.decode(done.stdout, type=Seen)
+    assert seen.interrupted > 100
+    assert seen.reads > 100
+    assert (seen.wrong, seen.errors) == ([], {})
