@@ -81,6 +81,13 @@ def cancelled_readers_give_back_at_once() -> None:
     mock.patch.object(aio_link.AsyncLink, "_drain", lambda self, channel, undo=(): self._give_back(channel)).start()
 
 
+def closures_run_in_the_background() -> None:
+    """A load runs in the background whether it was given its arguments or not."""
+    read = protocol.ReadThrough.get
+    anyway = lambda self, key, policy, *, behind: read(self, key, policy, behind=policy.background)  # noqa: E731
+    mock.patch.object(protocol.ReadThrough, "get", anyway).start()
+
+
 def no_replay_after_failover() -> None:
     """The relay does not look at the replication id."""
     mock.patch.object(relay.Relay, "_replay", return_value=()).start()

@@ -6,7 +6,7 @@ import inspect
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
 from cache_aside.aio_link import AsyncLink, AsyncTransport
 from cache_aside.breaker import Breaker
@@ -24,6 +24,7 @@ from cache_aside.steps import Background, Deliver, Join, Load, Pause, RoundTrip,
 
 T = TypeVar("T")
 P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 LoadMany = Callable[[Sequence[str]], Awaitable[Mapping[str, T | None]]]
 
 
@@ -34,7 +35,7 @@ class AsyncCacheAside:
         self, transport: AsyncTransport, *, options: Options = DEFAULTS, observer: Observer | None = None
     ) -> None:
         self._transport, self._options, self._observer = transport, options, observer or SILENT
-        self._reads = ReadThrough(Surroundings(Flights(asyncio.Event), options.background, self._observer))
+        self._reads = ReadThrough(Surroundings(Flights(asyncio.Event), self._observer))
         self._places = asyncio.Semaphore(options.bypass_concurrency)
         self._workers = asyncio.Semaphore(options.background_workers)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -65,8 +66,12 @@ class AsyncCacheAside:
         )
         return cls(link, options=options, observer=observer)
 
-    async def get_or_load(self, key: str, load: Callable[[], Awaitable[T | None]], *, policy: Policy[T]) -> Result[T]:
-        """The value of a key: from the cache, or from `load`, which is cancelled after the policy's load timeout.
+    async def get_or_load(
+        self, key: str, load: Callable[[*Ts], Awaitable[T | None]], *args: *Ts, policy: Policy[T]
+    ) -> Result[T]:
+        """The value of a key: from the cache, or from `load(*args)`, cancelled after the policy's load timeout.
+
+        Give the load its arguments rather than a closure; see `CacheAside.get_or_load`.
 
         Raises:
             OverloadedError: the cache is unavailable and too many loads go past it.
@@ -75,19 +80,25 @@ class AsyncCacheAside:
         """
 
         async def load_one(_: Sequence[str]) -> Mapping[str, T | None]:
-            return {key: await load()}
+            return {key: await load(*args)}
 
         started = time.monotonic()
-        result: Result[T] = await self._drive(self._reads.get(key, policy), load_one)
+        behind = policy.background and bool(args) and self._options.background
+        result: Result[T] = await self._drive(self._reads.get(key, policy, behind=behind), load_one)
         self._observer.on_event(policy.name, result.served, time.monotonic() - started)
         return result
 
     async def get_many_or_load(
-        self, keys: Iterable[str], load: LoadMany[T], *, policy: Policy[T]
+        self,
+        keys: Iterable[str],
+        load: Callable[[Sequence[str], *Ts], Awaitable[Mapping[str, T | None]]],
+        *args: *Ts,
+        policy: Policy[T],
     ) -> dict[str, Result[T]]:
-        """The values of many keys: one round trip, and one call of `load` with the keys that are missing."""
+        """The values of many keys: one round trip, and one call of `load(missing, *args)` with the missing keys."""
         started = time.monotonic()
-        results: dict[str, Result[T]] = await self._drive(self._reads.get_many(tuple(keys), policy), load)
+        steps = self._reads.get_many(tuple(keys), policy)
+        results: dict[str, Result[T]] = await self._drive(steps, lambda missing: load(missing, *args))
         for result in results.values():
             self._observer.on_event(policy.name, result.served, time.monotonic() - started)
         return results
@@ -107,8 +118,8 @@ class AsyncCacheAside:
         """Decorate a coroutine function; see `CacheAside.cached`."""
 
         def decorate(function: Callable[P, Awaitable[T | None]]) -> Cached[P, Awaitable[T | None]]:
-            async def read(key: str, load: Callable[[], Awaitable[T | None]]) -> T | None:
-                return (await self.get_or_load(key, load, policy=policy)).value
+            async def read(key: str, load: Callable[..., Awaitable[T | None]], *args: Any) -> T | None:
+                return (await self.get_or_load(key, load, *args, policy=policy)).value
 
             return Cached(template, function, read, self.invalidate)
 

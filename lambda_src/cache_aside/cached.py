@@ -51,7 +51,7 @@ class Cached(Generic[P, R]):
         self,
         template: str,
         function: Callable[P, R],
-        read: Callable[[str, Callable[[], R]], R],
+        read: Callable[..., R],
         invalidate: Callable[[str], Any],
     ) -> None:
         self._function, self._read, self._invalidate = function, read, invalidate
@@ -60,7 +60,10 @@ class Cached(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The cached value; the function runs when there is none."""
-        return self._read(self.key(*args, **kwargs), lambda: self._function(*args, **kwargs))
+        return self._read(self.key(*args, **kwargs), self._call, args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+        return self._function(*args, **kwargs)
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """The key of a call with these arguments."""

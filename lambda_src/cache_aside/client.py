@@ -8,7 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
 from cache_aside.breaker import Breaker
 from cache_aside.cached import Cached
@@ -26,6 +26,7 @@ from cache_aside.steps import Background, Deliver, Join, Load, Pause, RoundTrip,
 
 T = TypeVar("T")
 P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 LoadMany = Callable[[Sequence[str]], Mapping[str, T | None]]
 
 
@@ -35,7 +36,7 @@ class CacheAside:
     def __init__(self, transport: Transport, *, options: Options = DEFAULTS, observer: Observer | None = None) -> None:
         self._transport, self._options, self._observer = transport, options, observer or SILENT
         self._flights = Flights(threading.Event)
-        self._reads = ReadThrough(Surroundings(self._flights, options.background, self._observer))
+        self._reads = ReadThrough(Surroundings(self._flights, self._observer))
         self._places = threading.BoundedSemaphore(options.bypass_concurrency)
         self._workers: ThreadPoolExecutor | None = None
         _clients.add(self)
@@ -75,25 +76,35 @@ class CacheAside:
         )
         return cls(link, options=options, observer=observer)
 
-    def get_or_load(self, key: str, load: Callable[[], T | None], *, policy: Policy[T]) -> Result[T]:
-        """The value of a key: from the cache, or from `load`, which reads the source of truth.
+    def get_or_load(self, key: str, load: Callable[[*Ts], T | None], *args: *Ts, policy: Policy[T]) -> Result[T]:
+        """The value of a key: from the cache, or from `load(*args)`, which reads the source of truth.
 
         `load` begins its transaction when it is called, on the primary and not on a replica, and returns None where
-        the source has nothing.
+        the source has nothing. Give it what it needs as arguments, as in `get_or_load("product:42", select, 42, ...)`:
+        a closure would see what its variables are when it runs. So only loads with arguments run in the background,
+        of policies that allow it.
 
         Raises:
             OverloadedError: the cache is unavailable and too many loads go past it.
             Exception: whatever `load` raises, unless the policy allows a stale value in its place.
         """
         started = time.monotonic()
-        result: Result[T] = self._drive(self._reads.get(key, policy), lambda _: {key: load()})
+        behind = policy.background and bool(args) and self._options.background
+        result: Result[T] = self._drive(self._reads.get(key, policy, behind=behind), lambda _: {key: load(*args)})
         self._observer.on_event(policy.name, result.served, time.monotonic() - started)
         return result
 
-    def get_many_or_load(self, keys: Iterable[str], load: LoadMany[T], *, policy: Policy[T]) -> dict[str, Result[T]]:
-        """The values of many keys: one round trip, and one call of `load` with the keys that are missing."""
+    def get_many_or_load(
+        self,
+        keys: Iterable[str],
+        load: Callable[[Sequence[str], *Ts], Mapping[str, T | None]],
+        *args: *Ts,
+        policy: Policy[T],
+    ) -> dict[str, Result[T]]:
+        """The values of many keys: one round trip, and one call of `load(missing, *args)` with the missing keys."""
         started = time.monotonic()
-        results: dict[str, Result[T]] = self._drive(self._reads.get_many(tuple(keys), policy), load)
+        steps = self._reads.get_many(tuple(keys), policy)
+        results: dict[str, Result[T]] = self._drive(steps, lambda missing: load(missing, *args))
         for result in results.values():
             self._observer.on_event(policy.name, result.served, time.monotonic() - started)
         return results
@@ -114,8 +125,8 @@ class CacheAside:
         """Decorate a function so that its results are cached under keys made of its arguments: `"product:{id}"`."""
 
         def decorate(function: Callable[P, T | None]) -> Cached[P, T | None]:
-            def read(key: str, load: Callable[[], T | None]) -> T | None:
-                return self.get_or_load(key, load, policy=policy).value
+            def read(key: str, load: Callable[..., T | None], *args: Any) -> T | None:
+                return self.get_or_load(key, load, *args, policy=policy).value
 
             return Cached(template, function, read, self.invalidate)
 

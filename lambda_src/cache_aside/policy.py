@@ -40,6 +40,8 @@ class Policy(Generic[T]):
         early_refresh_beta: XFetch's beta: 1 is the paper's optimum, more refreshes earlier, 0 never. Default 1.
         stale_if_error_seconds: how long past its TTL a value is kept for the case that its load fails. Default 0.
         stale_errors: the exceptions of a loader that a stale value may hide. Default: LoadUnavailableError.
+        background: whether a load may go on while no reader waits for it, for early refreshes and past a soft timeout:
+            only loads that are given with their arguments, and only where `Options.background` is on. Default False.
         fail_closed: trust a hit only from a server whose lost deletions are known to be replayed (`is_replayed`).
             Default False.
 
@@ -62,6 +64,7 @@ class Policy(Generic[T]):
     early_refresh_beta: float = 1.0
     stale_if_error_seconds: float = 0.0
     stale_errors: tuple[type[Exception], ...] = (LoadUnavailableError,)
+    background: bool = False
     fail_closed: bool = False
     codec: Codec[T] = field(init=False, repr=False, compare=False)
 
@@ -126,8 +129,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         bypass_concurrency: how many loads may go past the cache at once. Default 32.
         bypass_wait_seconds: how long a reader waits for a place among them, before OverloadedError. Default 0.25.
         retry_after_seconds: what OverloadedError suggests. Default 1.
-        background: whether this process may do work that no request waits for: early refreshes, loads that a soft
-            timeout has left, probes. Never under Lambda: a frozen environment would hold the load's transaction open.
+        background: whether this process may do work that no request waits for: probes, and the loads of policies that
+            allow it. Never under Lambda: a frozen environment would hold the load's transaction open.
             Default False.
         background_workers: how many such loads at once (threads, in the sync client). Default 4.
         connections: the most connections of an async client; a sync one has one a thread. Default 16.

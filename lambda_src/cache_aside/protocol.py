@@ -38,7 +38,6 @@ class Surroundings(msgspec.Struct):
     """What the protocol knows about its process; tests put their own clocks and dice here."""
 
     flights: Flights
-    background: bool = False
     observer: Observer = SILENT
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
@@ -51,8 +50,8 @@ class ReadThrough:
     def __init__(self, surroundings: Surroundings) -> None:
         self._here = surroundings
 
-    def get(self, key: str, policy: Policy[T]) -> Steps[Result[T]]:
-        """One key."""
+    def get(self, key: str, policy: Policy[T], *, behind: bool = False) -> Steps[Result[T]]:
+        """One key. Behind: the load may go on when its caller has left, as it brings its own arguments."""
         try:
             (raw,) = yield RoundTrip((get(key),), policy.fail_closed)
         except CacheUnavailableError:
@@ -60,10 +59,10 @@ class ReadThrough:
         entry = policy.codec.read(raw, self._here.clock(), self._here.draw)
         if entry.state is State.FRESH:
             if entry.refresh_due:
-                return (yield from self._refresh(key, entry, policy))
+                return (yield from self._refresh(key, entry, policy, behind=behind))
             return Result(entry.value, Served.HIT)
         soft = policy.soft_timeout_seconds
-        if self._here.background and soft is not None and entry.stale_ok:
+        if behind and soft is not None and entry.stale_ok:
             result = yield Background(self._miss(key, entry, policy), soft)
             return result if result is not None else Result(entry.value, Served.STALE)
         return (yield from self._miss(key, entry, policy))
@@ -116,10 +115,10 @@ class ReadThrough:
             if miss.flight is not None:
                 self._here.flights.finish(miss.flight)
 
-    def _refresh(self, key: str, entry: Entry[T], policy: Policy[T]) -> Steps[Result[T]]:
+    def _refresh(self, key: str, entry: Entry[T], policy: Policy[T], *, behind: bool) -> Steps[Result[T]]:
         """XFetch drew this reader: in its own request, or behind its back where that is allowed."""
         miss = Miss(self._here, policy, {key: entry})
-        if not self._here.background:
+        if not behind:
             return (yield from miss.run())[key]
         miss.flight, leads = self._here.flights.enter(key)
         if leads:

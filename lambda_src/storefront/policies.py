@@ -44,6 +44,7 @@ PRODUCT = Policy(
     soft_timeout_seconds=1,
     stale_if_error_seconds=3600,
     stale_errors=(DatabaseUnavailableError, LoadUnavailableError),
+    background=True,
 )
 """Deleted by: every creation, update and deletion of that product.
 Database down: what nobody has changed since is served for an hour longer, marked STALE; else 503.
@@ -73,6 +74,7 @@ FLAG = Policy(
     soft_timeout_seconds=1,
     stale_if_error_seconds=3600,
     stale_errors=(DatabaseUnavailableError, LoadUnavailableError),
+    background=True,
 )
 """Deleted by: every change of that flag, by an operator or by the deployment of another flags.json.
 Database down: nobody can change a flag, and the last value known is served for an hour longer, marked STALE: features
@@ -81,7 +83,7 @@ Promise: as for products, with a TTL of two minutes.
 """
 
 LEADERBOARD = Policy(
-    name="leaderboard", value_type=list[Bestseller], ttl_seconds=45, early_refresh_beta=1, max_bytes=256 * 1024
+    name="leaderboard", value_type=list[Bestseller], ttl_seconds=45, max_bytes=256 * 1024, background=True
 )
 """Deleted by: nobody, the TTL alone; a purchase that deleted it would make every reader add up all purchases.
 Before it expires one reader loads it anew (XFetch), so that nobody else waits for the aggregation.

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 import msgspec
 
@@ -16,7 +16,7 @@ from cache_aside.steps import Deliver, RoundTrip
 from faults.fake_server import FakeServer
 
 T = TypeVar("T")
-LoadMany = Callable[[Sequence[str]], Mapping[str, T | None]]
+Ts = TypeVarTuple("Ts")
 
 
 class Product(msgspec.Struct, frozen=True):
@@ -114,10 +114,14 @@ class AsyncFakeTransport:
 class Cache(Protocol):
     """What both clients do, as plain calls."""
 
-    def get_or_load(self, key: str, load: Callable[[], T | None], *, policy: Policy[T]) -> Result[T]: ...
+    def get_or_load(self, key: str, load: Callable[[*Ts], T | None], *args: *Ts, policy: Policy[T]) -> Result[T]: ...
 
     def get_many_or_load(
-        self, keys: Iterable[str], load: LoadMany[T], *, policy: Policy[T]
+        self,
+        keys: Iterable[str],
+        load: Callable[[Sequence[str], *Ts], Mapping[str, T | None]],
+        *args: *Ts,
+        policy: Policy[T],
     ) -> dict[str, Result[T]]: ...
 
     def invalidate(self, *keys: str, replicas: Replicas = Replicas.PRIMARY) -> Invalidation: ...
@@ -142,14 +146,23 @@ class OnLoop:
 
         self._client = self._wait(made())
 
-    def get_or_load(self, key: str, load: Callable[[], T | None], *, policy: Policy[T]) -> Result[T]:
-        return self._wait(self._client.get_or_load(key, lambda: asyncio.to_thread(load), policy=policy))
+    def get_or_load(self, key: str, load: Callable[[*Ts], T | None], *args: *Ts, policy: Policy[T]) -> Result[T]:
+        def in_thread(*given: *Ts) -> Awaitable[T | None]:
+            return asyncio.to_thread(load, *given)
 
-    def get_many_or_load(self, keys: Iterable[str], load: LoadMany[T], *, policy: Policy[T]) -> dict[str, Result[T]]:
-        def in_thread(missing: Sequence[str]) -> Awaitable[Mapping[str, T | None]]:
-            return asyncio.to_thread(load, missing)
+        return self._wait(self._client.get_or_load(key, in_thread, *args, policy=policy))
 
-        return self._wait(self._client.get_many_or_load(keys, in_thread, policy=policy))
+    def get_many_or_load(
+        self,
+        keys: Iterable[str],
+        load: Callable[[Sequence[str], *Ts], Mapping[str, T | None]],
+        *args: *Ts,
+        policy: Policy[T],
+    ) -> dict[str, Result[T]]:
+        def in_thread(missing: Sequence[str], *given: *Ts) -> Awaitable[Mapping[str, T | None]]:
+            return asyncio.to_thread(load, missing, *given)
+
+        return self._wait(self._client.get_many_or_load(keys, in_thread, *args, policy=policy))
 
     def invalidate(self, *keys: str, replicas: Replicas = Replicas.PRIMARY) -> Invalidation:
         return self._wait(self._client.invalidate(*keys, replicas=replicas))

@@ -182,7 +182,7 @@ def test_readers_who_joined_a_load_half_way_do_not_use_its_value_when_it_was_ove
         return CHAIR
 
     with ThreadPoolExecutor(1) as leader:
-        first = leader.submit(bench.cache.get_or_load, KEY, overtaken, policy=PRODUCT)
+        first = leader.submit(lambda: bench.cache.get_or_load(KEY, overtaken, policy=PRODUCT))
         begun.wait()
         threading.Timer(0.2, joined.set).start()
         others = together(lambda: bench.cache.get_or_load(KEY, stool, policy=PRODUCT))

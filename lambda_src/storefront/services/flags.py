@@ -21,8 +21,7 @@ class FlagService:
 
         DatabaseUnavailableError, OverloadedError.
         """
-        load = lambda: self._repository.find(name)  # noqa: E731
-        return self._cache.get_or_load(flag_key(name), load, policy=FLAG)
+        return self._cache.get_or_load(flag_key(name), self._repository.find, name, policy=FLAG)
 
     def change(self, flag: Flag) -> Invalidation:
         """FlagNotFoundError; DatabaseUnavailableError."""

@@ -20,10 +20,10 @@ class LeaderboardService:
 
     def top(self, limit: int) -> Result[list[Bestseller]]:
         """The first `limit` of LEADERBOARD_SIZE, most units sold first. DatabaseUnavailableError, OverloadedError."""
-        result = self._cache.get_or_load(LEADERBOARD_KEY, self._add_up, policy=LEADERBOARD)
+        result = self._cache.get_or_load(LEADERBOARD_KEY, self._add_up, LEADERBOARD_SIZE, policy=LEADERBOARD)
         return Result((result.value or [])[:limit], result.served)
 
-    def _add_up(self) -> list[Bestseller]:
+    def _add_up(self, size: int) -> list[Bestseller]:
         """Asks the database, or waits for the thread that does and has the same list or error.
 
         Past a cache that is down all requests come here, and as many aggregations at once would all be too slow. The
@@ -34,7 +34,7 @@ class LeaderboardService:
             self._flight = flight
         if leads:
             try:
-                flight.set_result(self._repository.bestsellers(LEADERBOARD_SIZE))
+                flight.set_result(self._repository.bestsellers(size))
             except BaseException as error:  # noqa: BLE001 - raised below, to all who wait
                 flight.set_exception(error)
             self._flight = None

@@ -32,8 +32,7 @@ class ProductService:
 
     def get(self, product_id: int) -> Result[Product]:
         """The product, None when there is none, and how it was served. DatabaseUnavailableError, OverloadedError."""
-        load = lambda: self._repository.find(product_id)  # noqa: E731
-        return self._cache.get_or_load(product_key(product_id), load, policy=PRODUCT)
+        return self._cache.get_or_load(product_key(product_id), self._repository.find, product_id, policy=PRODUCT)
 
     def page(self, after: int, limit: int) -> Page:
         """The products that follow an id: which they are says the database, and what they are the cache, in one batch.

@@ -1,5 +1,6 @@
 """What a client does beside answering: threads, forks, background work, servers that answer with errors."""
 
+import dataclasses
 import os
 import socketserver
 import threading
@@ -10,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from cache_aside import CacheAside, LoadUnavailableError, Options, Policy, Served
+from cache_aside import CacheAside, LoadUnavailableError, Options, Policy, Result, Served
 from faults.proxy import Fault, FaultProxy
 from local.engines import Valkey
 from tests.cache_aside.conftest import tls_of
@@ -86,7 +87,7 @@ def test_forked_child_does_not_share_a_connection_with_its_parent(valkey: Valkey
 
 
 BACKGROUND = Options(background=True, probe_interval_seconds=0.05)
-REFRESHED = Policy(name="refreshed", value_type=int, ttl_seconds=60, early_refresh_beta=1e9)
+REFRESHED = Policy(name="refreshed", value_type=int, ttl_seconds=60, early_refresh_beta=1e9, background=True)
 
 
 @pytest.mark.engines
@@ -95,14 +96,14 @@ def test_early_refresh_in_the_background_keeps_no_reader_waiting(connect: Connec
     cache.get_or_load(KEY, lambda: 1, policy=NUMBER)
     release = threading.Event()
 
-    def slow() -> int:
+    def slow(value: int) -> int:
         release.wait(10)
-        return 2
+        return value
 
-    assert cache.get_or_load(KEY, slow, policy=REFRESHED).value == 1
-    assert cache.get_or_load(KEY, slow, policy=REFRESHED).value == 1
+    assert cache.get_or_load(KEY, slow, 2, policy=REFRESHED).value == 1
+    assert cache.get_or_load(KEY, slow, 2, policy=REFRESHED).value == 1
     release.set()
-    while cache.get_or_load(KEY, slow, policy=NUMBER).value == 1:
+    while cache.get_or_load(KEY, slow, 2, policy=NUMBER).value == 1:
         time.sleep(0.01)
 
 
@@ -110,19 +111,24 @@ def test_early_refresh_in_the_background_keeps_no_reader_waiting(connect: Connec
 def test_reader_leaves_its_own_slow_load_at_the_soft_timeout(connect: Connect, operator: redis.Redis) -> None:
     cache = connect(options=BACKGROUND)
     soft = Policy(
-        name="soft", value_type=int, ttl_seconds=60, stale_if_error_seconds=60, soft_timeout_seconds=0.02, jitter=0
+        name="soft",
+        value_type=int,
+        ttl_seconds=60,
+        stale_if_error_seconds=60,
+        soft_timeout_seconds=0.02,
+        background=True,
     )
     operator.set(KEY, soft.codec.encode(1, expires=time.time() - 1, load_seconds=0), px=60_000)
     release = threading.Event()
 
-    def slow() -> int:
+    def slow(value: int) -> int:
         release.wait(10)
-        return 2
+        return value
 
-    result = cache.get_or_load(KEY, slow, policy=soft)
+    result = cache.get_or_load(KEY, slow, 2, policy=soft)
     assert (result.value, result.served) == (1, Served.STALE)
     release.set()
-    while cache.get_or_load(KEY, slow, policy=soft).value == 1:
+    while cache.get_or_load(KEY, slow, 2, policy=soft).value == 1:
         time.sleep(0.01)
 
 
@@ -131,19 +137,21 @@ def test_failure_in_the_background_reaches_the_reader_only_while_it_waits(
     connect: Connect, operator: redis.Redis
 ) -> None:
     cache = connect(options=BACKGROUND)
-    soft = Policy(name="soft", value_type=int, ttl_seconds=60, stale_if_error_seconds=60, soft_timeout_seconds=5)
+    soft = Policy(
+        name="soft", value_type=int, ttl_seconds=60, stale_if_error_seconds=60, soft_timeout_seconds=5, background=True
+    )
     operator.set(KEY, soft.codec.encode(1, expires=time.time() - 1, load_seconds=0), px=60_000)
 
-    def failing() -> int:
+    def failing(_: int) -> int:
         raise LoadUnavailableError
 
-    assert cache.get_or_load(KEY, failing, policy=soft).served is Served.STALE
+    assert cache.get_or_load(KEY, failing, 2, policy=soft).served is Served.STALE
 
-    def wrong() -> int:
+    def wrong(_: int) -> int:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        cache.get_or_load(KEY, wrong, policy=soft)
+        cache.get_or_load(KEY, wrong, 2, policy=soft)
 
 
 @pytest.mark.engines
@@ -154,3 +162,28 @@ def test_probe_in_the_background_closes_the_circuit_and_no_reader_probes(connect
     proxy.inject(Fault.NONE)
     while cache.get_or_load(KEY, lambda: 1, policy=NUMBER).served is Served.BYPASS:
         time.sleep(0.01)
+
+
+@pytest.mark.engines
+@pytest.mark.usefixtures("operator")
+def test_background_load_has_the_arguments_of_its_own_call_and_a_closure_stays_in_the_foreground(
+    connect: Connect, operator: redis.Redis
+) -> None:
+    cache = connect(options=BACKGROUND)
+    texts = Policy(name="text", value_type=str, ttl_seconds=60, early_refresh_beta=1e9, background=True)
+    for _ in range(4):
+        for number in range(25):
+            cache.get_or_load(f"given:{number}", lambda given: f"given:{given}", number, policy=texts)
+            cache.get_or_load(f"closed:{number}", lambda: f"closed:{number}", policy=texts)  # noqa: B023
+    keys = [f"{kind}:{number}" for kind in ("given", "closed") for number in range(25)]
+    cached = [operator.get(key) for key in keys]
+    entries = [texts.codec.read(raw, time.time(), lambda: 0.0) for raw in cached if isinstance(raw, bytes)]
+    assert [entry.value for entry in entries] == keys
+
+
+@pytest.mark.engines
+def test_policy_that_does_not_allow_it_loads_nothing_in_the_background(connect: Connect) -> None:
+    cache = connect(options=BACKGROUND)
+    foreground = dataclasses.replace(REFRESHED, background=False)
+    cache.get_or_load(KEY, lambda value: value, 1, policy=foreground)
+    assert cache.get_or_load(KEY, lambda value: value, 2, policy=foreground) == Result(2, Served.MISS)
