@@ -44,7 +44,7 @@ async def read(product_id: int, response: Response) -> dict[str, str]:
 @app.put("/products/{product_id}", status_code=204)
 async def write(product_id: int, product: dict[str, str]) -> None:
     async with changing(f"product:{product_id}") as session:
-        await session.execute(text("UPDATE product SET name = :name WHERE id = :id"), {"id": product_id} | product)
+        await session.execute(text("UPDATE product SET name = :name WHERE id = :id"), product | {"id": product_id})
 
 
 async def select_product(product_id: int) -> dict[str, str] | None:
