@@ -14,7 +14,7 @@ READY := .venv/ready node_modules/.package-lock.json
 CODE  := app.py stacks constructs_lib lambda_src local audit faults tools tests benchmarks examples
 AUDIT := $(READY) .venv-audit/ready
 
-.PHONY: help up seed test check lint types contracts unit snapshot docs mutants soak contract-soak rotations history wheels wheels-matrix bench-cache bench-web audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
+.PHONY: help up seed test check lint types contracts unit snapshot docs mutants soak contract-soak rotations history wheels wheels-matrix bench-cache bench-web bench-logins audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -92,6 +92,9 @@ history: $(READY) ## write and read products of a running `make up` for a minute
 
 bench-cache: $(READY) .venv-bench/cache ## beside redis-py, dogpile.cache, cashews and aiocache: writes docs/benchmarks
 	PYTHONPATH=$(PYTHONPATH):$(CURDIR)/.venv-bench/cache python -m benchmarks.cache_libraries
+
+bench-logins: $(READY) ## 64 clients log in to a running `make up` beside readers: what reads cost with and without them
+	python -m benchmarks.login_storm $(URL)
 
 bench-web: $(READY) .venv-bench/web-framework ## Falcon beside Flask and Starlette, under Lambda and over HTTP
 	PYTHONPATH=$(PYTHONPATH):$(CURDIR)/.venv-bench/web-framework python -m benchmarks.web_framework

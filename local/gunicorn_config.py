@@ -35,6 +35,19 @@ def post_fork(_server: Any, worker: Any) -> None:
     (_RUN / f"worker-{worker.number}.pid").write_text(f"{worker.pid}\n")
 
 
+def pre_request(_worker: Any, request: Any) -> None:
+    """Makes the answer say `Connection: close` where the rest of the body may be too long to read.
+
+    gunicorn reads a rest of 64 KiB, and closes the connection after more although it has promised to keep it: the
+    client's next request would be lost. The app cannot say so itself: a WSGI server drops hop-by-hop headers.
+    """
+    from storefront.http.requests import MAX_BYTES
+
+    headers = dict(request.headers)
+    if "TRANSFER-ENCODING" in headers or int(headers.get("CONTENT-LENGTH", 0)) > MAX_BYTES:
+        request.force_close()
+
+
 def post_worker_init(worker: Any) -> None:
     """Runs the invalidation relay in one worker: its successor has the same number, so that there always is one."""
     if worker.number != 1:

@@ -10,19 +10,18 @@ from storefront.engines import driver_of
 from storefront.http.application import build
 from storefront.http.operations import Services
 from storefront.http.table import OPERATIONS
+from storefront.passwords import Passwords
 from storefront.repositories.flags import FlagRepository
-from storefront.repositories.inventory import InventoryRepository
 from storefront.repositories.outbox import outbox_of
 from storefront.repositories.products import ProductRepository
-from storefront.repositories.purchases import PurchaseRepository
+from storefront.repositories.sales import SalesRepository
 from storefront.repositories.sessions import SessionRepository
 from storefront.repositories.users import UserRepository
 from storefront.services.flags import FlagService
 from storefront.services.invalidation import Invalidator
-from storefront.services.inventory import InventoryService
 from storefront.services.leaderboard import LeaderboardService
 from storefront.services.products import ProductService
-from storefront.services.purchases import PurchaseService
+from storefront.services.sales import SalesService
 from storefront.services.sessions import SessionService
 from storefront.services.users import UserService
 from storefront.settings import Settings
@@ -38,15 +37,15 @@ def build_app(settings: Settings, *, background: bool = False, observer: Observe
     outbox = outbox_of(database, settings.engine)
     cache = _connect_cache(settings, outbox, background=background, observer=observer)
     invalidator = Invalidator(cache, outbox)
-    products, purchases = ProductRepository(database), PurchaseRepository(database)
+    products, sales = ProductRepository(database), SalesRepository(database)
+    passwords = Passwords(log2_cost=settings.password_log2_cost)
     services = Services(
         products=ProductService(products, cache, invalidator),
-        sessions=SessionService(SessionRepository(database), cache, invalidator),
-        users=UserService(UserRepository(database), invalidator),
+        sessions=SessionService(SessionRepository(database), cache, invalidator, passwords),
+        users=UserService(UserRepository(database), invalidator, passwords),
         flags=FlagService(FlagRepository(database), cache, invalidator),
-        inventory=InventoryService(InventoryRepository(database)),
-        purchases=PurchaseService(purchases, products),
-        leaderboard=LeaderboardService(purchases, cache),
+        sales=SalesService(sales, products),
+        leaderboard=LeaderboardService(sales, cache),
         cache_available=cache.available,
         database_available=database.available,
         relay_period_seconds=settings.relay_period_seconds,

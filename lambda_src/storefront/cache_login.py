@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cache_aside import Credentials
-from storefront.credentials import cache_token
-from storefront.secrets_manager import read_secret
+from storefront.credentials import cache_token, read_secret
 
 _TOKEN_SECONDS = 10 * 60
 _CONNECTION_SECONDS = 11 * 3600

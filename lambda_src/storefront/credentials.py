@@ -1,7 +1,4 @@
-"""How the app proves who it is: to the database, and to a cache with role-based access, by tokens that IAM signs.
-
-(To the database locally by password; to a cache without roles by AUTH token.)
-"""
+"""How the app proves who it is: by tokens that IAM signs, and by secrets of AWS Secrets Manager."""
 
 from urllib.parse import quote
 
@@ -13,6 +10,10 @@ _VALID_SECONDS = 900
 
 class SigningError(Exception):
     """There are no AWS credentials to sign with, or they cannot be read."""
+
+
+class SecretUnavailableError(Exception):
+    """A secret could not be read; the message names the secret and the cause, never a value."""
 
 
 def iam_token(endpoint: Endpoint, *, user: str, region: str) -> str:
@@ -36,6 +37,24 @@ def cache_token(replication_group_id: str, *, user: str, region: str) -> str:
     """
     url = f"https://{replication_group_id.lower()}/?Action=connect&User={quote(user, safe='')}"
     return _signed(url, service="elasticache", region=region)
+
+
+def read_secret(arn: str) -> str:
+    """The current value of the secret. Waits at most 6 s; then, or when refused, SecretUnavailableError."""
+    # Here, because importing boto3 takes as long as everything else together, and a warm process never gets here again.
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
+    try:
+        client = boto3.client("secretsmanager", config=config)
+        return client.get_secret_value(SecretId=arn)["SecretString"]
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        raise SecretUnavailableError(f"cannot read the secret {arn}: {code}") from error
+    except BotoCoreError as error:
+        raise SecretUnavailableError(f"cannot read the secret {arn}: {type(error).__name__}") from error
 
 
 def _signed(url: str, *, service: str, region: str) -> str:

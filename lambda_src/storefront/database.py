@@ -1,10 +1,12 @@
 """Running statements on the database, whichever engine it is."""
 
 import logging
+import os
 import select
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, LiteralString, Protocol, TypeVar
 
 from cache_aside import Dialect
@@ -15,6 +17,9 @@ T = TypeVar("T")
 
 # A transaction that lost against another one is repeated this often: its locks were taken in another order.
 _ATTEMPTS = 3
+
+# The roots that the certificates of RDS chain to. Where to get a newer one: tools/refresh_rds_ca_bundle.py.
+RDS_CA_BUNDLE = Path(__file__).parent / "rds-ca-bundle.pem"
 
 logger = logging.getLogger(__name__)
 
@@ -161,6 +166,11 @@ def hung_up(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def database_roots() -> str:
+    """The file of roots to trust: RDS's own, which travel with this code, or the one that RDS_CA_FILE names."""
+    return os.environ.get("RDS_CA_FILE") or str(RDS_CA_BUNDLE)
 
 
 def placeholders(values: Sequence[object]) -> LiteralString:

@@ -14,6 +14,11 @@ class Role(StrEnum):
     CUSTOMER = "customer"
 
 
+def canonical(username: str) -> str:
+    """The one spelling of a user's name, in whatever case somebody types it."""
+    return username.casefold()
+
+
 class Product(msgspec.Struct, frozen=True):
     """Something for sale. `version` counts its changes from 1."""
 

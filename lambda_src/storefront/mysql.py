@@ -11,7 +11,6 @@ from pymysql.converters import conversions, escape_datetime
 from pymysql.cursors import Cursor
 
 from cache_aside import Dialect
-from storefront.ca_bundle import database_roots
 from storefront.database import (
     ConnectionLostError,
     DatabaseUnavailableError,
@@ -20,6 +19,7 @@ from storefront.database import (
     LoginRefusedError,
     Parameters,
     Row,
+    database_roots,
     hung_up,
 )
 from storefront.endpoints import Endpoint

@@ -7,6 +7,7 @@ from typing import TypeVar
 from storefront.cache_login import CacheLogin, CacheUser, cache_login
 from storefront.endpoints import Endpoint, endpoint_of
 from storefront.engines import DEFAULT_PORTS, Engine, engine_of
+from storefront.passwords import LOG2_COST
 
 T = TypeVar("T")
 
@@ -22,6 +23,7 @@ class Settings:
     `cache_timeout_seconds` bounds each step of talking to the cache.
     `relay_period_seconds` is the longest that may pass before the deletions that did not reach the cache are repeated;
     default 120: EventBridge runs the relay each minute, at any moment of that minute.
+    `password_log2_cost` is that of new password hashes; the environment has no say in it.
     `database_password` is for local use; None: IAM tokens. `region` is where tokens are signed for.
     """
 
@@ -35,6 +37,7 @@ class Settings:
     database_password: str | None = field(default=None, repr=False)
     region: str
     relay_period_seconds: int = 120
+    password_log2_cost: int = LOG2_COST
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

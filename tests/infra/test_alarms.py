@@ -13,8 +13,8 @@ from cache_aside import EmbeddedMetrics
 from cache_aside.observe import Event
 from constructs_lib import Alarms, InstanceSize, PropError, instance_size
 from stacks.service_alarms import PASSWORD_REFUSED
+from storefront.errors import WrongCredentialsError, WrongPasswordError
 from storefront.http.problems import answer
-from storefront.services.errors import WrongCredentialsError, WrongPasswordError
 from tests.infra.iam_statements import statements
 from tests.infra.synthesis import SETTINGS, Stage, build, warnings
 

@@ -7,13 +7,14 @@ from wsgiref.types import WSGIApplication
 import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from tests.storefront.conftest import (
+from tests.storefront.running import (
     app,
     certificates,
     directory,
     engine,
     environment,
     migrated,
+    pytest_generate_tests,
     secrets_manager,
     settings,
     valkey,
@@ -26,6 +27,7 @@ __all__ = [
     "engine",
     "environment",
     "migrated",
+    "pytest_generate_tests",
     "secrets_manager",
     "settings",
     "valkey",

@@ -1,20 +1,17 @@
 """The OpenAPI document against the app: generated requests to every operation, all checks on, the same every time."""
 
 import os
-from collections.abc import Iterator
 from wsgiref.types import WSGIApplication
 
 import httpx
 import pytest
 
-from storefront import passwords
 from storefront.http.table import OPERATIONS
-from storefront.services import sessions
 from tests.openapi.generated import run
-from tests.storefront.conftest import log_in
+from tests.storefront.clients import log_in
 from tests.storefront.deployment import OPERATOR
 
-pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+pytestmark = [pytest.mark.engines, pytest.mark.every_engine, pytest.mark.usefixtures("environment")]
 
 FACTOR = int(os.environ.get("CONTRACT_FACTOR", "1"))  # `make contract-soak` runs more
 # Who asks, the most examples of an operation in a phase, and how many cases that makes at least.
@@ -41,18 +38,9 @@ CHECKS = {
 }
 
 
-@pytest.fixture
-def cheap_hashes() -> Iterator[None]:
-    """What a password costs is no matter of the contract, and would be nine tenths of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passwords, "_LOG2_COST", 1)
-        patch.setattr(sessions, "UNKNOWN_USER_HASH", passwords.hash_password("nobody's"))
-        yield
-
-
 @pytest.mark.parametrize(("role", "examples", "cases"), PASSES)
 def test_app_does_what_the_document_says_and_nothing_else(
-    app: WSGIApplication, url: str, cheap_hashes: None, role: str, examples: int, cases: int
+    app: WSGIApplication, url: str, role: str, examples: int, cases: int
 ) -> None:
     user = {"username": f"generated-{role}", "password": "generated cases", "role": role}
     made = httpx.post(f"{url}/users", json=user, headers={"Authorization": f"Bearer {log_in(app, OPERATOR)}"})

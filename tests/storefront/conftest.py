@@ -1,16 +1,11 @@
-"""The storefront over a real Valkey and each real SQL engine, which the real migration has prepared."""
+"""The storefront over HTTP, on a deployment of running.py.
+
+Tests run on PostgreSQL; those marked `every_engine`, which are about what the engines do differently, on each:
+`pytestmark = pytest.mark.every_engine`. See tests/conftest.py for engines that the machine lacks.
+"""
 
 import itertools
-import json
-import os
-import shutil
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
 from wsgiref.types import WSGIApplication
 
 import httpx
@@ -19,131 +14,42 @@ import redis
 
 from cache_aside import Relay
 from local.engines import Postgres, Valkey
-from local.tls import Certificates, ensure_certificates
 from storefront.bootstrap import build_app, build_relay, connect_database
 from storefront.passwords import hash_password
 from storefront.settings import Settings
-from tests.sql_engines import KINDS, SQL_ENGINES
+from tests.storefront.clients import log_in, until_cached
 from tests.storefront.counting import RecordingConnection
-from tests.storefront.deployment import (
-    AUTH_SECRET,
-    AUTH_TOKEN,
-    MASTER_SECRET,
-    OPERATOR,
-    OPERATOR_SECRET,
-    migrate,
-    variables,
-)
+from tests.storefront.deployment import AUTH_TOKEN, OPERATOR
 from tests.storefront.documented import assert_documented
-from tests.storefront.fake_secrets_manager import FakeSecretsManager
-from tests.storefront.sql import MASTER, MASTER_PASSWORD, Connection, SqlEngine, connect
+from tests.storefront.running import (
+    CHEAP,
+    app,
+    certificates,
+    directory,
+    engine,
+    environment,
+    migrated,
+    pytest_generate_tests,
+    secrets_manager,
+    settings,
+    valkey,
+)
+from tests.storefront.sql import Connection, SqlEngine, connect
+
+__all__ = [
+    "app",
+    "certificates",
+    "directory",
+    "engine",
+    "environment",
+    "migrated",
+    "pytest_generate_tests",
+    "secrets_manager",
+    "settings",
+    "valkey",
+]
 
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def directory() -> Iterator[Path]:
-    """A directory that PostgreSQL's unprivileged user can enter, unlike pytest's own."""
-    path = Path(tempfile.mkdtemp(prefix="storefront-tests-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
-
-
-@pytest.fixture(scope="session")
-def certificates(directory: Path) -> Certificates:
-    """Those of the engines."""
-    return ensure_certificates(directory / "tls")
-
-
-@pytest.fixture(scope="session")
-def valkey(directory: Path, certificates: Certificates) -> Iterator[Valkey]:
-    """The cache."""
-    engine = Valkey(directory / "valkey", auth_token=AUTH_TOKEN, certificates=certificates)
-    engine.start()
-    yield engine
-    engine.stop()
-
-
-@pytest.fixture(scope="session", params=SQL_ENGINES)
-def engine(request: pytest.FixtureRequest, directory: Path, certificates: Certificates) -> Iterator[SqlEngine]:
-    """The database, once of each kind: see tests/conftest.py."""
-    kind = KINDS[request.param]
-    engine = kind(
-        directory / request.param,
-        master_username=MASTER,
-        master_password=MASTER_PASSWORD,
-        database="storefront",
-        certificates=certificates,
-    )
-    engine.start()
-    yield engine
-    engine.stop()
-
-
-@pytest.fixture(scope="session")
-def secrets_manager() -> Iterator[FakeSecretsManager]:
-    """Holds the three secrets of a deployment."""
-    fake = FakeSecretsManager()
-    fake.secrets = {
-        AUTH_SECRET: AUTH_TOKEN,
-        MASTER_SECRET: json.dumps({"username": MASTER, "password": MASTER_PASSWORD}),
-        OPERATOR_SECRET: json.dumps(OPERATOR),
-    }
-    yield fake
-    fake.close()
-
-
-@pytest.fixture(scope="session")
-def environment(valkey: Valkey, engine: SqlEngine, secrets_manager: FakeSecretsManager) -> Iterator[None]:
-    """What the deployment sets for both functions. The cache holds nothing of another engine's database."""
-    valkey.kill()
-    valkey.start()
-    given = variables(
-        cache=valkey.endpoint,
-        database=engine.endpoint,
-        engine="postgres" if isinstance(engine, Postgres) else "mysql",
-        ca_file=str(valkey.certificates.ca_file),
-        aws_url=secrets_manager.url,
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in given.items():
-            patch.setenv(name, value)
-        yield
-    # They read the environment when they are imported.
-    for module in ("storefront.lambda_handler", "functions.invalidation_relay.handler"):
-        sys.modules.pop(module, None)
-
-
-@pytest.fixture(scope="session")
-def migrated(environment: None) -> dict[str, Any]:
-    """What the migration answered to the first deployment."""
-    return migrate()
-
-
-@pytest.fixture(scope="session")
-def settings(migrated: dict[str, Any]) -> Settings:
-    """The app's, but more patient with the cache, so that a busy machine fails no test."""
-    return replace(Settings.from_environment(os.environ), cache_timeout_seconds=5)
-
-
-@pytest.fixture(scope="session")
-def app(settings: Settings) -> WSGIApplication:
-    """The app, as a WSGI server runs it."""
-    return build_app(settings)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Blocks until the condition holds; 30 s at most."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def until_cached(client: httpx.Client, path: str) -> None:
-    """Waits until the app uses the cache again, which an earlier test may have killed."""
-    wait_until(lambda: client.get(path).headers["X-Cache"] != "BYPASS")
 
 
 @pytest.fixture(scope="session")
@@ -215,12 +121,6 @@ def new_user(app: WSGIApplication, token: str) -> Callable[[], dict[str, str]]:
     return make
 
 
-def log_in(app: WSGIApplication, credentials: dict[str, str]) -> str:
-    """The token of a new session."""
-    with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://storefront") as anonymous:
-        return str(anonymous.post("/sessions", json=credentials).json()["token"])
-
-
 @pytest.fixture
 def operator(client: httpx.Client, token: str) -> httpx.Client:
     """The client, logged in."""
@@ -233,7 +133,7 @@ def customer(app: WSGIApplication, client: httpx.Client, master: Connection) -> 
     """A client that is logged in as a new customer."""
     login = {"username": f"customer-{next(_numbers)}", "password": "a customer's password"}
     insert = "INSERT INTO users (username, password_hash) VALUES (%s, %s)"
-    master.execute(insert, [login["username"], hash_password(login["password"])])
+    master.execute(insert, [login["username"], hash_password(login["password"], CHEAP)])
     headers = {"Authorization": f"Bearer {client.post('/sessions', json=login).json()['token']}"}
     hooks = {"response": [assert_documented]}
     transport = httpx.WSGITransport(app=app)

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from local.engines import Valkey
-from storefront.http.cursors import decode_cursor, encode_cursor
+from storefront.http.products import decode_cursor, encode_cursor
 from tests.storefront.counting import commands_of
 from tests.storefront.sql import Connection, SqlEngine
 

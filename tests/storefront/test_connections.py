@@ -17,11 +17,11 @@ from storefront import database
 from storefront.bootstrap import connect_database
 from storefront.database import Database, DatabaseUnavailableError, DuplicateError
 from storefront.settings import Settings
-from tests.storefront.conftest import wait_until
+from tests.storefront.clients import wait_until
 from tests.storefront.deployment import frozen
 from tests.storefront.sql import Connection, SqlEngine
 
-pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+pytestmark = [pytest.mark.engines, pytest.mark.every_engine, pytest.mark.usefixtures("environment")]
 
 
 @pytest.fixture

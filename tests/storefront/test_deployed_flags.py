@@ -12,12 +12,12 @@ from cache_aside import Relay
 from functions.schema_migration import flags
 from functions.schema_migration.settings import MigrationError
 from local.engines import Valkey
-from tests.storefront.conftest import until_cached
+from tests.storefront.clients import until_cached
 from tests.storefront.deployment import AUTH_SECRET, migrate
 from tests.storefront.fake_secrets_manager import FakeSecretsManager
 from tests.storefront.sql import Connection, SqlEngine, connect
 
-pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+pytestmark = [pytest.mark.engines, pytest.mark.every_engine, pytest.mark.usefixtures("environment")]
 
 OFF, HALF, ON = ({"enabled": percent > 0, "rollout_percent": percent} for percent in (0, 50, 100))
 Deploy = Callable[..., None]

@@ -10,7 +10,7 @@ from tests.storefront.deployment import MASTER_SECRET, migrate
 from tests.storefront.fake_secrets_manager import FakeSecretsManager
 from tests.storefront.sql import MASTER, SqlEngine, connect
 
-pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+pytestmark = [pytest.mark.engines, pytest.mark.every_engine, pytest.mark.usefixtures("environment")]
 
 
 SESSIONS_IS_TAKEN = re.compile(

@@ -6,7 +6,7 @@ import redis
 
 from cache_aside import Relay
 from local.engines import Valkey
-from tests.storefront.conftest import until_cached
+from tests.storefront.clients import until_cached
 from tests.storefront.sql import Connection, SqlEngine
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from local.engines import Postgres
-from tests.storefront.conftest import wait_until
+from tests.storefront.clients import wait_until
 from tests.storefront.sql import Connection, SqlEngine, connect
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]

@@ -4,7 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Never
 
@@ -17,18 +17,20 @@ from faults.fake_server import FakeServer
 from local.engines import Valkey
 from storefront.bootstrap import build_relay, connect_database
 from storefront.database import Database, DatabaseUnavailableError
+from storefront.entities import Role, Session
 from storefront.repositories.outbox import outbox_of, record
 from storefront.repositories.products import ProductRepository
 from storefront.services.invalidation import Invalidator
 from storefront.settings import Settings
 from tests.cache_aside.harness import Counted, FakeTransport
-from tests.storefront.conftest import until_cached, wait_until
+from tests.storefront.clients import until_cached, wait_until
 from tests.storefront.deployment import frozen
 from tests.storefront.sql import Connection, SqlEngine, connect
 
-pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+pytestmark = [pytest.mark.engines, pytest.mark.every_engine, pytest.mark.usefixtures("environment")]
 
 WINDOW_SECONDS = 600  # for which the relay keeps what it has delivered, by default
+OPERATORS_SESSION = Session(1, "operator", Role.OPERATOR, datetime.max.replace(tzinfo=UTC))
 STOOL = {"name": "Stool", "price": 5}
 
 
@@ -73,7 +75,7 @@ def test_writer_that_dies_after_its_commit_leaves_the_deletion_to_the_relay(
 ) -> None:
     operator.get(product)
     product_id = int(product.removeprefix("/products/"))
-    assert ProductRepository(database_of_another).update(product_id, "Stool", Decimal(5), None)
+    assert ProductRepository(database_of_another).update(product_id, "Stool", Decimal(5), None, by=OPERATORS_SESSION)
     assert operator.get(product).json()["name"] == "Chair"
     assert rows(master, product) == [True, False]
 

@@ -12,7 +12,7 @@ from cache_aside import Relay
 from local.engines import Valkey
 from storefront.bootstrap import build_app
 from storefront.settings import Settings
-from tests.storefront.conftest import log_in, until_cached, wait_until
+from tests.storefront.clients import log_in, until_cached, wait_until
 from tests.storefront.deployment import OPERATOR, frozen
 from tests.storefront.sql import Connection
 
@@ -56,7 +56,7 @@ def key_of(token: str) -> str:
 
 def statuses(workers: list[httpx.Client], token: str) -> list[int]:
     headers = {"Authorization": f"Bearer {token}"}
-    return [worker.get("/users/me", headers=headers).status_code for worker in workers]
+    return [worker.get("/sessions/current", headers=headers).status_code for worker in workers]
 
 
 def change(client: httpx.Client, token: str, user: dict[str, str]) -> httpx.Response:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.storefront.sql import Connection
 
-pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+pytestmark = [pytest.mark.engines, pytest.mark.every_engine, pytest.mark.usefixtures("environment")]
 
 CHAIR = {"name": "Chair", "price": 19.90}
 MALFORMED_IDS = [

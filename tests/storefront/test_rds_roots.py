@@ -5,7 +5,7 @@ import hashlib
 
 from cryptography import x509
 
-from storefront.ca_bundle import RDS_CA_BUNDLE
+from storefront.database import RDS_CA_BUNDLE
 
 
 def test_rds_roots_are_those_that_were_vendored() -> None:

@@ -9,12 +9,12 @@ import pytest
 from storefront.entities import Role
 from storefront.http.operations import LOGGED_IN, OPERATORS, Operation
 from storefront.http.table import OPERATIONS
-from tests.storefront.conftest import log_in
+from tests.storefront.clients import log_in
 from tests.storefront.deployment import OPERATOR
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
 
-NAMED = {"product_id": "987654321", "name": "no-such-flag"}
+NAMED = {"product_id": "987654321", "name": "no-such-flag", "username": "no-such-user"}
 
 
 @pytest.fixture(scope="module")

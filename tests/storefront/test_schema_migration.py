@@ -10,7 +10,7 @@ import functions.schema_migration
 from tests.storefront.deployment import migrate
 from tests.storefront.sql import SqlEngine, connect
 
-pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+pytestmark = [pytest.mark.engines, pytest.mark.every_engine, pytest.mark.usefixtures("environment")]
 
 VERSIONS = Path(functions.schema_migration.__file__).parent / "versions"
 
@@ -90,9 +90,9 @@ def test_names_are_told_apart_to_the_letter(database: str, engine: SqlEngine) ->
     names = ["someone", "Someone", "someone ", "s\N{LATIN SMALL LETTER O WITH DIAERESIS}meone"]
     with connect(engine, database) as connection:
         for name in names:
-            connection.insert("INSERT INTO users (username, password_hash) VALUES (%s, '')", [name])
+            connection.execute("INSERT INTO flags (name, enabled, rollout_percent) VALUES (%s, true, 0)", [name])
         for name in names:
-            found = connection.execute("SELECT username FROM users WHERE username = %s", [name])
+            found = connection.execute("SELECT name FROM flags WHERE name = %s", [name])
             assert found.fetchall() == [(name,)]
 
 

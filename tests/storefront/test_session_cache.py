@@ -12,7 +12,7 @@ from cache_aside import Relay
 from local.engines import Valkey
 from storefront.bootstrap import build_app
 from storefront.settings import Settings
-from tests.storefront.conftest import until_cached, wait_until
+from tests.storefront.clients import until_cached, wait_until
 from tests.storefront.deployment import OPERATOR, frozen
 from tests.storefront.sql import Connection, SqlEngine
 

@@ -18,7 +18,6 @@ from storefront.cache_login import AuthToken, CacheUser, cache_credentials
 from storefront.credentials import SigningError, cache_token, iam_token
 from storefront.endpoints import Endpoint, parse_endpoint
 from storefront.engines import Engine
-from storefront.passwords import UNKNOWN_USER_HASH, hash_password, verify_password
 from storefront.settings import Settings, SettingsError
 from tests.storefront.deployment import AUTH_SECRET, variables
 
@@ -66,12 +65,12 @@ def test_settings_are_what_the_deployment_gave() -> None:
     assert Settings.from_environment(BY_USER).cache_login == CacheUser("the-app", "the-group")
 
 
-@pytest.mark.parametrize(("engine", "port"), [(None, 5432), ("postgres", 5432), ("mysql", 3306)])
-def test_engine_decides_the_port_that_is_not_given(engine: Engine | None, port: int) -> None:
+@pytest.mark.parametrize(("kind", "port"), [(None, 5432), ("postgres", 5432), ("mysql", 3306)])
+def test_engine_decides_the_port_that_is_not_given(kind: Engine | None, port: int) -> None:
     environment = {name: value for name, value in ENVIRONMENT.items() if name != "RDS_ENGINE"}
-    environment |= {"RDS_ENGINE": engine} if engine else {}
+    environment |= {"RDS_ENGINE": kind} if kind else {}
     settings, migration = Settings.from_environment(environment), MigrationSettings.from_environment(environment)
-    assert settings.engine == migration.engine == (engine or "postgres")
+    assert settings.engine == migration.engine == (kind or "postgres")
     assert settings.database == migration.endpoint == ("db.example.com", port)
 
 
@@ -84,14 +83,14 @@ def test_unknown_engine_is_told_with_those_that_are_known() -> None:
         MigrationSettings.from_environment(environment)
 
 
-@pytest.mark.parametrize(("engine", "unused"), [("postgres", "pymysql"), ("mysql", "psycopg")])
-def test_only_the_driver_of_the_engine_is_imported(engine: Engine, unused: str) -> None:
+@pytest.mark.parametrize(("kind", "unused"), [("postgres", "pymysql"), ("mysql", "psycopg")])
+def test_only_the_driver_of_the_engine_is_imported(kind: Engine, unused: str) -> None:
     script = (
         "import os, sys; from storefront import bootstrap, database, settings\n"
         "try: bootstrap.connect_database(settings.Settings.from_environment(os.environ))\n"
         "except database.DatabaseUnavailableError: print(*sys.modules)"
     )
-    environment = {**os.environ, **ENVIRONMENT, "RDS_ENGINE": engine, "RDS_ENDPOINT": "localhost:1"}
+    environment = {**os.environ, **ENVIRONMENT, "RDS_ENGINE": kind, "RDS_ENDPOINT": "localhost:1"}
     environment["RDS_CA_FILE"] = ""
     imported = subprocess.run(
         [sys.executable, "-c", script], cwd=LAMBDA_SRC, env=environment, capture_output=True, text=True, check=True
@@ -207,20 +206,6 @@ def test_cache_user_logs_in_with_a_token_of_at_most_ten_minutes(monkeypatch: pyt
     assert key_of_the_signer() == "second"
     assert not credentials.due(600 - 11 * 3600 + 1)
     assert credentials.due(600 - 11 * 3600)
-
-
-def test_password_hashes_are_salted_and_verify_only_their_own() -> None:
-    first, second = hash_password("pässword"), hash_password("pässword")
-    assert first != second
-    assert first.startswith("$scrypt$ln=15,r=8,p=3$")
-    assert verify_password("pässword", first)
-    assert not verify_password("password", first)
-    assert not verify_password("", UNKNOWN_USER_HASH)
-
-
-def test_damaged_hash_is_an_error() -> None:
-    with pytest.raises(ValueError, match="not a password hash"):
-        verify_password("password", "plain text")
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "soon"])

@@ -3,15 +3,16 @@
 import sqlalchemy as sa
 
 from functions.schema_migration.settings import Login
+from storefront.entities import canonical
 from storefront.passwords import hash_password
 
 # The app's rights, table by table: what its repositories do and no more. Every engine grants them in these words.
 RIGHTS = {
     "products": "SELECT, INSERT, UPDATE, DELETE",
-    "users": "SELECT, INSERT (username, password_hash, role), UPDATE (password_hash)",
+    "users": "SELECT, INSERT (username, password_hash, role), UPDATE (password_hash, role)",
     "sessions": "SELECT, INSERT, DELETE",
     "inventory": "SELECT, INSERT, UPDATE (available)",
-    "purchases": "SELECT, INSERT (product_id, user_id, quantity, unit_price, idempotency_key)",
+    "purchases": "SELECT, INSERT (product_id, user_id, quantity, unit_price)",
     "flags": "SELECT, UPDATE (enabled, rollout_percent)",
     "cache_invalidations": 'SELECT, INSERT ("key"), UPDATE (delivered_at, attempts, retry_at), DELETE',
     "replayed_servers": "SELECT, INSERT (replication_id)",
@@ -19,10 +20,10 @@ RIGHTS = {
 
 
 def ensure_operator(connection: sa.Connection, operator: Login) -> None:
-    """Creates the first operator's user if it does not exist; an existing one keeps the password it has."""
-    made_operator = sa.text("UPDATE users SET role = 'operator' WHERE username = :username")
-    if not connection.execute(made_operator, {"username": operator.username}).rowcount:
+    """Creates the first operator's user if it does not exist; an existing one keeps the password and role it has."""
+    username = canonical(operator.username)
+    if not connection.scalar(sa.text("SELECT 1 FROM users WHERE username = :username"), {"username": username}):
         connection.execute(
             sa.text("INSERT INTO users (username, password_hash, role) VALUES (:username, :hash, 'operator')"),
-            {"username": operator.username, "hash": hash_password(operator.password)},
+            {"username": username, "hash": hash_password(operator.password)},
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 from functions.schema_migration.migration import migrate
 from functions.schema_migration.settings import Login, MigrationError, Settings
-from storefront.secrets_manager import SecretUnavailableError, read_secret
+from storefront.credentials import SecretUnavailableError, read_secret
 
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.INFO)

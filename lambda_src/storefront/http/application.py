@@ -9,12 +9,10 @@ from wsgiref.types import WSGIApplication
 import falcon
 
 from storefront.http.codec import decoder, encode
-from storefront.http.etags import content_tag, has_already
-from storefront.http.headers import with_usual_headers
+from storefront.http.headers import content_tag, has_already, with_usual_headers
 from storefront.http.operations import Operation, Reply, Services
-from storefront.http.problems import MEDIA_TYPE, install
+from storefront.http.problems import MEDIA_TYPE, Problem, install
 from storefront.http.requests import read_call
-from storefront.http.schemas.service import Problem
 
 FalconApp = falcon.App[falcon.Request, falcon.Response]
 

@@ -1,8 +1,12 @@
-"""The headers of every answer, whoever made it."""
+"""Entity tags, and the headers of every answer, whoever made it."""
 
+import hashlib
+import re
 from collections.abc import Iterable
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+import falcon
 
 # What OWASP's REST Security Cheat Sheet asks of an API: nothing is sniffed, framed, run or told to another site.
 _USUAL = {
@@ -18,6 +22,33 @@ _OVER_TLS = _USUAL | {"Strict-Transport-Security": "max-age=63072000; includeSub
 EVERY_ANSWER = {name.lower(): value for name, value in _OVER_TLS.items()}
 """What every answer carries, the last over HTTPS only, unless it says otherwise itself."""
 _IRREGULAR = {"etag": "ETag", "www-authenticate": "WWW-Authenticate"}
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
+
+
+def version_tag(version: int) -> str:
+    """The strong entity tag of a product: its version in quotes."""
+    return f'"{version}"'
+
+
+def content_tag(body: bytes) -> str:
+    """The strong entity tag of a body that has no version."""
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def if_match(request: falcon.Request) -> list[int] | None:
+    """The versions that the client accepts, by strong comparison; None when it sent no If-Match, or `*`."""
+    if request.get_header("If-Match") is None:
+        return None
+    tags = request.if_match or ()
+    if "*" in tags:
+        return None
+    return [int(tag) for tag in tags if not getattr(tag, "is_weak", False) and _VERSION.fullmatch(tag)]
+
+
+def has_already(request: falcon.Request, tag: str) -> bool:
+    """Whether the client has the body of this tag, by its If-None-Match: by weak comparison, or `*`."""
+    tags = request.if_none_match or ()
+    return "*" in tags or tag.strip('"') in tags
 
 
 def with_usual_headers(app: WSGIApplication) -> WSGIApplication:

@@ -7,10 +7,9 @@ from typing import Any
 import msgspec
 
 from storefront.http.codec import schema_hook
-from storefront.http.operations import IDEMPOTENCY_KEY, Operation
-from storefront.http.paths import PATH_PARAMETERS
-from storefront.http.problems import MEDIA_TYPE
-from storefront.http.schemas.service import OpenApiDocument, Problem
+from storefront.http.operations import Operation
+from storefront.http.problems import MEDIA_TYPE, Problem
+from storefront.http.requests import PATH_PARAMETERS
 
 _REFERENCE = "#/components/schemas/{name}"
 _HEADERS = {
@@ -33,6 +32,15 @@ _OF_PROBLEMS = {
     HTTPStatus.UNAUTHORIZED: ["WWW-Authenticate"],
     HTTPStatus.SERVICE_UNAVAILABLE: ["Retry-After"],
 }
+
+
+class OpenApiDocument(msgspec.Struct):
+    """The description of all operations."""
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
+    components: dict[str, Any]
 
 
 def document(operations: Sequence[Operation]) -> OpenApiDocument:
@@ -90,10 +98,6 @@ def _parameters(row: Operation) -> list[dict[str, Any]]:
         schema = msgspec.json.schema_components([row.query])[1][row.query.__name__]
         for name, described in schema["properties"].items():
             parameters.append({"name": name, "in": "query", "schema": described})
-    if row.idempotency_key:
-        schema = {"type": "string", "pattern": IDEMPOTENCY_KEY}
-        described = "The same request with the same key is carried out once, however often it is sent."
-        parameters.append({"name": "Idempotency-Key", "in": "header", "description": described, "schema": schema})
     conditions = [("If-Match", row.if_match), ("If-None-Match", row.conditional)]
     parameters += [{"name": name, "in": "header", "schema": {"type": "string"}} for name, read in conditions if read]
     return parameters

@@ -8,20 +8,21 @@ from typing import Any
 
 import msgspec
 
+from cache_aside import Invalidation
 from storefront.entities import Role, Session
 from storefront.services.flags import FlagService
-from storefront.services.inventory import InventoryService
 from storefront.services.leaderboard import LeaderboardService
 from storefront.services.products import ProductService
-from storefront.services.purchases import PurchaseService
+from storefront.services.sales import SalesService
 from storefront.services.sessions import SessionService
 from storefront.services.users import UserService
 
 MAX_ID = 2**63 - 1
 """The largest bigint of both databases."""
 
-IDEMPOTENCY_KEY = "^[!-~]{1,200}$"
-"""What may stand in an Idempotency-Key header."""
+OK, CREATED, NO_CONTENT = HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT
+PRIVATE = {"Cache-Control": "no-store"}
+"""For whom it was made, and nobody in between."""
 
 ANYONE: tuple[Role, ...] = ()
 LOGGED_IN = tuple(Role)
@@ -47,8 +48,7 @@ class Services:
     sessions: SessionService
     users: UserService
     flags: FlagService
-    inventory: InventoryService
-    purchases: PurchaseService
+    sales: SalesService
     leaderboard: LeaderboardService
     cache_available: Callable[[], bool]
     database_available: Callable[[], bool]
@@ -59,19 +59,19 @@ class Services:
 class Call:
     """A request, checked as far as its operation's row says.
 
-    `product_id` or `name` is what the path names; `body` and `query` are of the row's types; `session` is the current
-    one of `token`, when the row is not for anyone. `if_match` are the versions that the client accepts, None any.
-    `idempotency_key` is that of the request and of its repeats.
+    `product_id`, `name` or `username` is what the path names; `body` and `query` are of the row's types; `session` is
+    the current one of `token`, when the row is not for anyone. `if_match` are the versions that the client accepts,
+    None any.
     """
 
     product_id: int = 0
     name: str = ""
+    username: str = ""
     body: Any = None
     query: Any = None
     token: str = ""
     current: Session | None = None
     if_match: list[int] | None = None
-    idempotency_key: str | None = None
 
     @property
     def session(self) -> Session:
@@ -88,6 +88,11 @@ class Reply:
     status: HTTPStatus
     body: msgspec.Struct | Sequence[msgspec.Struct] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def pending(invalidation: Invalidation) -> dict[str, str]:
+    """The header of a write whose old value the cache may still have."""
+    return {"X-Invalidation": "pending"} if invalidation.pending else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +115,6 @@ class Operation:
     body: type[msgspec.Struct] | None = None
     allowed: tuple[Role, ...] = ANYONE
     if_match: bool = False
-    idempotency_key: bool = False
     problems: tuple[HTTPStatus, ...] = ()
 
     @property
@@ -134,7 +138,7 @@ class Operation:
             implied |= {HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE}
         if self.if_match:
             implied |= {HTTPStatus.PRECONDITION_FAILED}
-        if self.query or self.idempotency_key:
+        if self.query:
             implied |= {HTTPStatus.UNPROCESSABLE_ENTITY}
         if self.body:
             implied |= _BODY_PROBLEMS

@@ -3,32 +3,35 @@
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 import falcon
-from msgspec import UNSET
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from cache_aside import LoadUnavailableError, OverloadedError
 from storefront.database import DatabaseUnavailableError
-from storefront.http.codec import encode
-from storefront.http.schemas.service import Problem
-from storefront.services.errors import (
+from storefront.errors import (
     FlagNotFoundError,
-    IdempotencyKeyReusedError,
     NotAllowedError,
     NotLoggedInError,
     OutOfStockError,
+    OwnRoleError,
+    PasswordsBusyError,
     ProductNotFoundError,
     UsernameTakenError,
+    UserNotFoundError,
     VersionMismatchError,
     WrongCredentialsError,
     WrongPasswordError,
 )
+from storefront.http.codec import encode
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
 NO_SUCH_PRODUCT = "There is no such product."
 NO_SUCH_FLAG = "There is no such flag."
+NO_SUCH_USER = "There is no such user."
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 logger = logging.getLogger(__name__)
@@ -36,15 +39,27 @@ logger = logging.getLogger(__name__)
 PASSWORD_REFUSED = "password_refused"  # noqa: S105 - the event of which stacks/service_alarms.py counts the log lines
 
 
+class Problem(msgspec.Struct):
+    """An error (RFC 9457). `cache` and `database` are there when the app is not ready."""
+
+    title: str
+    status: int
+    type: Literal["about:blank"] = "about:blank"
+    detail: str | UnsetType = UNSET
+    cache: str | UnsetType = UNSET
+    database: str | UnsetType = UNSET
+
+
 _ALWAYS_THE_SAME: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     ProductNotFoundError: (HTTPStatus.NOT_FOUND, NO_SUCH_PRODUCT),
     FlagNotFoundError: (HTTPStatus.NOT_FOUND, NO_SUCH_FLAG),
-    OutOfStockError: (HTTPStatus.CONFLICT, "There are not so many in stock."),
-    IdempotencyKeyReusedError: (HTTPStatus.UNPROCESSABLE_ENTITY, "This Idempotency-Key was that of another request."),
-    UsernameTakenError: (HTTPStatus.CONFLICT, "Another user has this name."),
+    UserNotFoundError: (HTTPStatus.NOT_FOUND, NO_SUCH_USER),
+    OutOfStockError: (HTTPStatus.CONFLICT, "Not enough in stock."),
+    UsernameTakenError: (HTTPStatus.CONFLICT, "This username is taken."),
+    OwnRoleError: (HTTPStatus.CONFLICT, "You cannot change your own role: ask another operator."),
     VersionMismatchError: (HTTPStatus.PRECONDITION_FAILED, "The product has another version than If-Match names."),
     WrongCredentialsError: (HTTPStatus.UNAUTHORIZED, "No user has this name and password."),
-    WrongPasswordError: (HTTPStatus.FORBIDDEN, "The current password is another one."),
+    WrongPasswordError: (HTTPStatus.FORBIDDEN, "The current password is wrong."),
     NotLoggedInError: (HTTPStatus.UNAUTHORIZED, "A bearer token of a current session is needed."),
 }
 
@@ -60,6 +75,10 @@ def answer(error: Exception) -> falcon.HTTPError:
     match error:
         case NotAllowedError():
             return falcon.HTTPForbidden(description=f"Only for: {', '.join(error.roles)}.")
+        case PasswordsBusyError():
+            return falcon.HTTPServiceUnavailable(
+                description="Too many passwords are being checked at once.", retry_after=error.retry_after_seconds
+            )
         case OverloadedError():
             logger.warning("overloaded: %s", error)
             return falcon.HTTPServiceUnavailable(

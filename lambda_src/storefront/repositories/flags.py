@@ -2,9 +2,10 @@
 
 from cache_aside import OutboxRow
 from storefront.database import Connection, Database
-from storefront.entities import Flag
+from storefront.entities import Flag, Session
 from storefront.policies import flag_key
 from storefront.repositories.outbox import record
+from storefront.repositories.users import on_behalf_of
 
 
 class FlagRepository:
@@ -19,8 +20,11 @@ class FlagRepository:
         rows = self._database.read(statement, {"name": name})
         return next((Flag(name, bool(enabled), percent) for name, enabled, percent in rows), None)
 
-    def update(self, flag: Flag) -> list[OutboxRow] | None:
-        """What the change made obsolete, recorded in its transaction; None when there is no flag of that name."""
+    def update(self, flag: Flag, *, by: Session) -> list[OutboxRow] | None:
+        """What the change made obsolete, recorded in its transaction; None when there is no flag of that name.
+
+        NotLoggedInError.
+        """
 
         def work(connection: Connection) -> list[OutboxRow] | None:
             statement = """
@@ -28,4 +32,4 @@ class FlagRepository:
             values = {"name": flag.name, "enabled": flag.enabled, "percent": flag.rollout_percent}
             return record(connection, flag_key(flag.name)) if connection.change(statement, values) else None
 
-        return self._database.transact(work)
+        return self._database.transact(on_behalf_of(by, work))

@@ -5,16 +5,18 @@ from decimal import Decimal
 
 from cache_aside import OutboxRow
 from storefront.database import Connection, Database, placeholders
-from storefront.entities import Product
+from storefront.entities import Product, Session
 from storefront.policies import product_key
 from storefront.repositories.outbox import record
+from storefront.repositories.users import on_behalf_of
 
 
 class ProductRepository:
     """Reads and writes products.
 
     Each write is one transaction that also records in the outbox the key it makes obsolete; what changes nothing
-    records nothing. `versions`, where given, are those that the row may have to be written: None, any.
+    records nothing. `versions`, where given, are those that the row may have to be written: None, any. `by` is the
+    session of whoever writes; NotLoggedInError when its user does not have its role any more.
     """
 
     def __init__(self, database: Database) -> None:
@@ -37,7 +39,7 @@ class ProductRepository:
         statement = "SELECT id FROM products WHERE id > %(after)s ORDER BY id LIMIT %(limit)s"
         return [row[0] for row in self._database.read(statement, {"after": product_id, "limit": limit})]
 
-    def insert(self, name: str, price: Decimal) -> tuple[Product, list[OutboxRow]]:
+    def insert(self, name: str, price: Decimal, *, by: Session) -> tuple[Product, list[OutboxRow]]:
         """The new product, with the id that the database gave it. Obsolete is its absence, which may be cached."""
 
         def work(connection: Connection) -> tuple[Product, list[OutboxRow]]:
@@ -45,10 +47,10 @@ class ProductRepository:
             product_id = connection.insert(statement, {"name": name, "price": price})
             return Product(product_id, name, price, version=1), record(connection, product_key(product_id))
 
-        return self._database.transact(work)
+        return self._database.transact(on_behalf_of(by, work))
 
     def update(
-        self, product_id: int, name: str, price: Decimal, versions: Sequence[int] | None
+        self, product_id: int, name: str, price: Decimal, versions: Sequence[int] | None, *, by: Session
     ) -> tuple[Product, list[OutboxRow]] | None:
         """The product as changed, or None when no row has that id and one of the versions."""
 
@@ -63,9 +65,9 @@ class ProductRepository:
             connection.change(statement, values)
             return changed, record(connection, product_key(product_id))
 
-        return self._database.transact(work)
+        return self._database.transact(on_behalf_of(by, work))
 
-    def delete(self, product_id: int, versions: Sequence[int] | None) -> list[OutboxRow] | None:
+    def delete(self, product_id: int, versions: Sequence[int] | None, *, by: Session) -> list[OutboxRow] | None:
         """What is obsolete now, or None when no row has that id and one of the versions."""
 
         def work(connection: Connection) -> list[OutboxRow] | None:
@@ -74,7 +76,7 @@ class ProductRepository:
             connection.change("DELETE FROM products WHERE id = %(id)s", {"id": product_id})
             return record(connection, product_key(product_id))
 
-        return self._database.transact(work)
+        return self._database.transact(on_behalf_of(by, work))
 
 
 def _lock(connection: Connection, product_id: int, versions: Sequence[int] | None) -> int | None:

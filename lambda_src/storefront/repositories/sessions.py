@@ -25,22 +25,24 @@ class SessionRepository:
         self._database = database
 
     def find_account(self, username: str) -> Account | None:
-        """The user of that name, or None."""
-        statement = "SELECT id, password_hash, role FROM users WHERE username = %(username)s"
+        """The user of that name who may log in, or None."""
+        statement = "SELECT id, password_hash, role FROM users WHERE username = %(username)s AND role IS NOT NULL"
         rows = self._database.read(statement, {"username": username})
         return Account(rows[0][0], rows[0][1], Role(rows[0][2])) if rows else None
 
     def insert(self, token_hash: bytes, account: Account, expires_at: datetime, *, now: datetime) -> bool:
         """A new session; the user's expired ones go at the same time, so that they do not pile up.
 
-        False, and no session, when the password is not the account's any more: who changed it has ended all sessions,
-        and this one would begin after that.
+        False, and no session, when password or role are not the account's any more: whoever changed them has ended all
+        sessions, and this one would begin after that.
         """
         parameters = {"hash": token_hash, "user_id": account.id, "expires_at": expires_at, "now": now}
-        verified = {"id": account.id, "password_hash": account.password_hash}
+        verified = {"id": account.id, "password_hash": account.password_hash, "role": account.role.value}
 
         def work(connection: Connection) -> bool:
-            lock = "SELECT 1 FROM users WHERE id = %(id)s AND password_hash = %(password_hash)s FOR UPDATE"
+            lock = """
+                SELECT 1 FROM users
+                WHERE id = %(id)s AND password_hash = %(password_hash)s AND role = %(role)s FOR UPDATE"""
             if not connection.rows(lock, verified):
                 return False
             connection.change("DELETE FROM sessions WHERE user_id = %(user_id)s AND expires_at <= %(now)s", parameters)
@@ -56,7 +58,7 @@ class SessionRepository:
         """The session, or None when there is none that lasts beyond `now`."""
         statement = """
             SELECT user_id, username, role, expires_at FROM sessions JOIN users ON users.id = user_id
-            WHERE token_hash = %(hash)s AND expires_at > %(now)s"""
+            WHERE token_hash = %(hash)s AND expires_at > %(now)s AND role IS NOT NULL"""
         rows = self._database.read(statement, {"hash": token_hash, "now": now})
         return next((Session(user, name, Role(role), at.replace(tzinfo=UTC)) for user, name, role, at in rows), None)
 

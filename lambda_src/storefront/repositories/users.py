@@ -1,22 +1,49 @@
-"""The table `users`, and what a new password does to `sessions`."""
+"""The table `users`, and what a change of a user does to `sessions`."""
 
-from cache_aside import OutboxRow
+from collections.abc import Callable
+from typing import LiteralString, TypeVar
+
+from cache_aside import Dialect, OutboxRow
 from storefront.database import Connection, Database
-from storefront.entities import Role
+from storefront.entities import Role, Session
+from storefront.errors import NotLoggedInError
 from storefront.policies import session_key
 from storefront.repositories.outbox import record
 
+T = TypeVar("T")
+_NO_SESSION = b""
+# Nobody may change the rows until the transaction ends. MariaDB knows the older spelling only.
+_SHARED: dict[Dialect, LiteralString] = {"postgresql": "FOR SHARE", "mysql": "LOCK IN SHARE MODE"}
+
+
+def on_behalf_of(session: Session, work: Callable[[Connection], T]) -> Callable[[Connection], T]:
+    """`work`, for a transaction in which the session's user still has the session's role; else NotLoggedInError.
+
+    Sessions are cached. A read may rely on that, but a write asks the database: the lock makes whoever takes the role
+    away wait for this transaction, or this one see that it is gone.
+    """
+
+    def checked(connection: Connection) -> T:
+        select = "SELECT role FROM users WHERE id = %(id)s"
+        held = connection.rows(f"{select} {_SHARED[connection.dialect]}", {"id": session.user_id})
+        if held != [(session.role.value,)]:
+            raise NotLoggedInError
+        return work(connection)
+
+    return checked
+
 
 class UserRepository:
-    """Reads and writes users."""
+    """Reads and writes users. Their names are in lower case. A user without a role can do nothing, not even log in."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def insert(self, username: str, password_hash: str, role: Role) -> None:
-        """A new user. DuplicateError when the name is taken."""
+    def insert(self, username: str, password_hash: str, role: Role, *, by: Session) -> None:
+        """A new user. DuplicateError when the name is taken; NotLoggedInError."""
         statement = "INSERT INTO users (username, password_hash, role) VALUES (%(username)s, %(hash)s, %(role)s)"
-        self._database.write(statement, {"username": username, "hash": password_hash, "role": role.value})
+        values = {"username": username, "hash": password_hash, "role": role.value}
+        self._database.transact(on_behalf_of(by, lambda connection: connection.change(statement, values)))
 
     def find_password_hash(self, user_id: int) -> str | None:
         """The hash of the user's password; None when there is no such user any more."""
@@ -27,14 +54,40 @@ class UserRepository:
         """What the end of all the user's sessions but `keep` made obsolete; None when the hash was not `old_hash`."""
 
         def work(connection: Connection) -> list[OutboxRow] | None:
-            values = {"id": user_id, "old": old_hash, "new": new_hash, "keep": keep}
-            statement = "UPDATE users SET password_hash = %(new)s WHERE id = %(id)s AND password_hash = %(old)s"
+            values = {"id": user_id, "old": old_hash, "new": new_hash}
+            statement = """
+                UPDATE users SET password_hash = %(new)s
+                WHERE id = %(id)s AND password_hash = %(old)s AND role IS NOT NULL"""
             if not connection.change(statement, values):
                 return None
-            # Nobody can log in meanwhile: that takes the lock on the user, too.
-            others = "SELECT token_hash FROM sessions WHERE user_id = %(id)s AND token_hash <> %(keep)s"
-            hashes = [bytes(row[0]) for row in connection.rows(others, values)]
-            connection.change("DELETE FROM sessions WHERE user_id = %(id)s AND token_hash <> %(keep)s", values)
-            return record(connection, *(session_key(token_hash) for token_hash in hashes))
+            return _end_sessions(connection, user_id, keep=keep)
 
         return self._database.transact(work)
+
+    def set_role(self, username: str, role: Role | None, *, by: Session) -> list[OutboxRow] | None:
+        """What the end of all the user's sessions made obsolete; None when there is no such user. NotLoggedInError.
+
+        A role that the user has already ends nothing.
+        """
+
+        def work(connection: Connection) -> list[OutboxRow] | None:
+            values = {"username": username, "role": role and role.value}
+            rows = connection.rows("SELECT id, role FROM users WHERE username = %(username)s FOR UPDATE", values)
+            if not rows or rows[0][1] == values["role"]:
+                return [] if rows else None
+            connection.change("UPDATE users SET role = %(role)s WHERE username = %(username)s", values)
+            return _end_sessions(connection, rows[0][0], keep=_NO_SESSION)
+
+        return self._database.transact(on_behalf_of(by, work))
+
+
+def _end_sessions(connection: Connection, user_id: int, *, keep: bytes) -> list[OutboxRow]:
+    """Deletes the user's sessions but one, and records the key of each: one write that makes many keys obsolete.
+
+    The transaction has locked the user's row, as logging in does, so that no session is added meanwhile.
+    """
+    values = {"id": user_id, "keep": keep}
+    others = "SELECT token_hash FROM sessions WHERE user_id = %(id)s AND token_hash <> %(keep)s"
+    hashes = [bytes(row[0]) for row in connection.rows(others, values)]
+    connection.change("DELETE FROM sessions WHERE user_id = %(id)s AND token_hash <> %(keep)s", values)
+    return record(connection, *(session_key(token_hash) for token_hash in hashes))

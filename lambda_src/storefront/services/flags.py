@@ -1,10 +1,10 @@
 """Feature flags, read through the cache."""
 
 from cache_aside import CacheAside, Invalidation, Result
-from storefront.entities import Flag
+from storefront.entities import Flag, Session
+from storefront.errors import FlagNotFoundError
 from storefront.policies import FLAG, flag_key
 from storefront.repositories.flags import FlagRepository
-from storefront.services.errors import FlagNotFoundError
 from storefront.services.invalidation import Invalidator
 
 
@@ -23,9 +23,9 @@ class FlagService:
         """
         return self._cache.get_or_load(flag_key(name), self._repository.find, name, policy=FLAG)
 
-    def change(self, flag: Flag) -> Invalidation:
-        """FlagNotFoundError; DatabaseUnavailableError."""
-        obsolete = self._repository.update(flag)
+    def change(self, flag: Flag, *, by: Session) -> Invalidation:
+        """FlagNotFoundError, NotLoggedInError, DatabaseUnavailableError."""
+        obsolete = self._repository.update(flag, by=by)
         if obsolete is None:
             raise FlagNotFoundError
         return self._invalidator.deliver(obsolete)

@@ -6,13 +6,13 @@ from concurrent.futures import Future
 from cache_aside import CacheAside, Result
 from storefront.entities import Bestseller
 from storefront.policies import LEADERBOARD, LEADERBOARD_KEY, LEADERBOARD_SIZE
-from storefront.repositories.purchases import PurchaseRepository
+from storefront.repositories.sales import SalesRepository
 
 
 class LeaderboardService:
     """One cached value, from which every shorter list is cut: lists of many lengths cost no more loads than one."""
 
-    def __init__(self, repository: PurchaseRepository, cache: CacheAside) -> None:
+    def __init__(self, repository: SalesRepository, cache: CacheAside) -> None:
         self._repository = repository
         self._cache = cache
         self._lock = threading.Lock()

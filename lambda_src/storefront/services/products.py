@@ -5,10 +5,10 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from cache_aside import CacheAside, Invalidation, Result
-from storefront.entities import Product
+from storefront.entities import Product, Session
+from storefront.errors import ProductNotFoundError, VersionMismatchError
 from storefront.policies import PRODUCT, product_key
 from storefront.repositories.products import ProductRepository
-from storefront.services.errors import ProductNotFoundError, VersionMismatchError
 from storefront.services.invalidation import Invalidator
 
 
@@ -23,7 +23,10 @@ class Page(NamedTuple):
 
 
 class ProductService:
-    """Every write commits first, then deletes the cached entry; the deletion's outcome is returned, never dropped."""
+    """Every write commits first, then deletes the cached entry; the deletion's outcome is returned, never dropped.
+
+    `by` is the session of whoever writes; NotLoggedInError when its user does not have its role any more.
+    """
 
     def __init__(self, repository: ProductRepository, cache: CacheAside, invalidator: Invalidator) -> None:
         self._repository = repository
@@ -49,24 +52,24 @@ class ProductService:
         results = self._cache.get_many_or_load(by_key, load, policy=PRODUCT)
         return Page([results[key] for key in by_key], ids[limit - 1] if len(ids) > limit else None)
 
-    def create(self, name: str, price: Decimal) -> tuple[Product, Invalidation]:
+    def create(self, name: str, price: Decimal, *, by: Session) -> tuple[Product, Invalidation]:
         """The new product. Its key may hold that no such product exists, so it is deleted too."""
-        product, obsolete = self._repository.insert(name, price)
+        product, obsolete = self._repository.insert(name, price, by=by)
         return product, self._invalidator.deliver(obsolete)
 
     def replace(
-        self, product_id: int, name: str, price: Decimal, versions: Sequence[int] | None
+        self, product_id: int, name: str, price: Decimal, versions: Sequence[int] | None, *, by: Session
     ) -> tuple[Product, Invalidation]:
         """The changed product. ProductNotFoundError, or VersionMismatchError when its version is none of `versions`."""
-        written = self._repository.update(product_id, name, price, versions)
+        written = self._repository.update(product_id, name, price, versions, by=by)
         if written is None:
             raise self._why_not(product_id)
         product, obsolete = written
         return product, self._invalidator.deliver(obsolete)
 
-    def delete(self, product_id: int, versions: Sequence[int] | None) -> Invalidation:
+    def delete(self, product_id: int, versions: Sequence[int] | None, *, by: Session) -> Invalidation:
         """ProductNotFoundError, or VersionMismatchError when its version is none of `versions`."""
-        obsolete = self._repository.delete(product_id, versions)
+        obsolete = self._repository.delete(product_id, versions, by=by)
         if obsolete is None:
             raise self._why_not(product_id)
         return self._invalidator.deliver(obsolete)

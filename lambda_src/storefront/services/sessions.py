@@ -6,11 +6,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from cache_aside import CacheAside, Invalidation, Replicas
-from storefront.entities import Session
-from storefront.passwords import UNKNOWN_USER_HASH, verify_password
+from storefront.entities import Session, canonical
+from storefront.errors import NotLoggedInError, WrongCredentialsError
+from storefront.passwords import Passwords
 from storefront.policies import SESSION, session_key
 from storefront.repositories.sessions import SessionRepository
-from storefront.services.errors import NotLoggedInError, WrongCredentialsError
 from storefront.services.invalidation import Invalidator
 
 LIFETIME = timedelta(hours=8)
@@ -29,23 +29,28 @@ class SessionService:
         repository: SessionRepository,
         cache: CacheAside,
         invalidator: Invalidator,
+        passwords: Passwords,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._repository = repository
         self._cache = cache
         self._invalidator = invalidator
+        self._passwords = passwords
         self._clock = clock
 
     def log_in(self, username: str, password: str) -> tuple[str, Session]:
-        """A new token and its session. WrongCredentialsError takes as long for a user that does not exist."""
-        account = self._repository.find_account(username)
-        matches = verify_password(password, account.password_hash if account else UNKNOWN_USER_HASH)
+        """A new token and its session. WrongCredentialsError takes as long for a user that does not exist.
+
+        PasswordsBusyError, DatabaseUnavailableError.
+        """
+        account = self._repository.find_account(canonical(username))
+        matches = self._passwords.verify(password, account.password_hash if account else None)
         if account is None or not matches:
             raise WrongCredentialsError
         token, now = secrets.token_urlsafe(32), self._clock().replace(microsecond=0)
         if not self._repository.insert(token_hash(token), account, now + LIFETIME, now=now):
             raise WrongCredentialsError
-        return token, Session(account.id, username, account.role, now + LIFETIME)
+        return token, Session(account.id, canonical(username), account.role, now + LIFETIME)
 
     def current(self, token: str) -> Session:
         """The session of this token. NotLoggedInError; DatabaseUnavailableError, OverloadedError."""

@@ -1,37 +1,62 @@
-"""Users: making them, and changing a password."""
+"""Users: making them, what they may do, and their passwords."""
 
 from cache_aside import Invalidation, Replicas
 from storefront.database import DuplicateError
-from storefront.entities import Role, Session
-from storefront.passwords import hash_password, verify_password
+from storefront.entities import Role, Session, canonical
+from storefront.errors import OwnRoleError, UsernameTakenError, UserNotFoundError, WrongPasswordError
+from storefront.passwords import Passwords
 from storefront.repositories.users import UserRepository
-from storefront.services.errors import UsernameTakenError, WrongPasswordError
 from storefront.services.invalidation import Invalidator
 from storefront.services.sessions import token_hash
 
 
 class UserService:
-    """Users and their passwords, of which the database holds hashes only."""
+    """A change of a user makes all of the user's cached sessions obsolete: one write, many keys.
 
-    def __init__(self, repository: UserRepository, invalidator: Invalidator) -> None:
-        self._repository, self._invalidator = repository, invalidator
+    Which keys those are is known to the transaction alone, so it writes them into the outbox, a row each, and commits
+    them with the change. They are then deleted with one command; what that does not reach, the relay deletes.
+    """
 
-    def create(self, username: str, password: str, role: Role) -> None:
-        """UsernameTakenError; DatabaseUnavailableError."""
+    def __init__(self, repository: UserRepository, invalidator: Invalidator, passwords: Passwords) -> None:
+        self._repository, self._invalidator, self._passwords = repository, invalidator, passwords
+
+    def create(self, username: str, password: str, role: Role, *, by: Session) -> str:
+        """The name of the new user, in lower case: two names that differ in case only are one.
+
+        UsernameTakenError, NotLoggedInError, PasswordsBusyError, DatabaseUnavailableError.
+        """
+        name = canonical(username)
         try:
-            self._repository.insert(username, hash_password(password), role)
+            self._repository.insert(name, self._passwords.hash(password), role, by=by)
         except DuplicateError as error:
             raise UsernameTakenError from error
+        return name
+
+    def set_role(self, username: str, role: Role | None, *, by: Session) -> Invalidation:
+        """Gives a user another role, or takes it away, and ends all their sessions.
+
+        Confirmed as `SessionService.log_out` is. OwnRoleError; UserNotFoundError, NotLoggedInError,
+        DatabaseUnavailableError.
+        """
+        name = canonical(username)
+        if name == by.username:
+            raise OwnRoleError
+        obsolete = self._repository.set_role(name, role, by=by)
+        if obsolete is None:
+            raise UserNotFoundError
+        return self._invalidator.deliver(obsolete, replicas=Replicas.ALL)
 
     def change_password(self, session: Session, token: str, *, current: str, new: str) -> Invalidation:
         """Ends every session of that user but the one of `token`; confirmed as `SessionService.log_out` is.
 
-        WrongPasswordError when `current` is not the password, or not any more. DatabaseUnavailableError.
+        WrongPasswordError when `current` is not the password, or not any more. PasswordsBusyError,
+        DatabaseUnavailableError.
         """
         stored = self._repository.find_password_hash(session.user_id)
-        if stored is None or not verify_password(current, stored):
+        if stored is None or not self._passwords.verify(current, stored):
             raise WrongPasswordError
-        obsolete = self._repository.change_password(session.user_id, stored, hash_password(new), keep=token_hash(token))
+        new_hash = self._passwords.hash(new)
+        obsolete = self._repository.change_password(session.user_id, stored, new_hash, keep=token_hash(token))
         if obsolete is None:
             raise WrongPasswordError
         return self._invalidator.deliver(obsolete, replicas=Replicas.ALL)

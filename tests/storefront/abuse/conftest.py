@@ -14,16 +14,21 @@ RawExchange = Callable[[bytes], bytes]
 
 
 @pytest.fixture(scope="module")
-def port(migrated: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The server's log."""
+    return tmp_path_factory.mktemp("gunicorn") / "app.log"
+
+
+@pytest.fixture(scope="module")
+def port(migrated: object, log_file: Path) -> Iterator[int]:
     """Where the app listens, with a relay that must not run beside other tests."""
-    directory = tmp_path_factory.mktemp("gunicorn")
     listener = reserve(0)
     server = WebServer(
         listener,
         workers=1,
         environment=dict(os.environ),
-        run_directory=directory,
-        log_file=Path(directory / "app.log"),
+        run_directory=log_file.parent,
+        log_file=log_file,
         say=lambda _: None,
     )
     server.start()

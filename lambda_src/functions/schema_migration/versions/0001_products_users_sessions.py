@@ -20,7 +20,9 @@ def upgrade() -> None:
     op.create_table(
         "users",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-        sa.Column("username", sa.String(100), unique=True, nullable=False),
+        sa.Column(
+            "username", sa.String(100), sa.CheckConstraint("username = lower(username)"), unique=True, nullable=False
+        ),
         sa.Column("password_hash", sa.Text, nullable=False),
     )
     op.create_table(

@@ -8,7 +8,8 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    op.add_column("users", sa.Column("role", sa.String(20), server_default="customer", nullable=False))
+    # None: a user who may not even log in.
+    op.add_column("users", sa.Column("role", sa.String(20), server_default="customer"))
     op.create_table(
         "inventory",
         sa.Column(
@@ -28,8 +29,6 @@ def upgrade() -> None:
         sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
         sa.Column("quantity", sa.Integer, sa.CheckConstraint("quantity > 0"), nullable=False),
         sa.Column("unit_price", sa.Numeric(10, 2), nullable=False),
-        sa.Column("idempotency_key", sa.String(200)),
-        sa.UniqueConstraint("user_id", "idempotency_key"),
     )
     # All that adding up the units of each product reads.
     op.create_index("purchases_units", "purchases", ["product_id", "quantity"])

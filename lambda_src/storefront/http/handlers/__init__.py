@@ -1,1 +1,0 @@
-"""One function an operation: calls a service and words its answer."""

@@ -1,1 +1,0 @@
-"""The JSON that goes in and out, by subject."""
