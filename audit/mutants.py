@@ -1,11 +1,14 @@
-"""`make audit-mutants`: one mistake at a time in the prod stage, each of which the audit must call by its name.
+"""`make audit-mutants`: mistakes in the prod stage, each of which the audit must call by its name and place.
 
-A mutant is made in the constructs, with everything of the register accepted, so that only the mistake can be found.
+A mutant is made in the constructs, with everything of the register accepted, so that only mistakes can be found.
+Mutants that touch different constructs share a synthesis, which takes most of the time: a mutant counts as caught only
+if its own rule finds something at its own place.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +16,7 @@ from typing import Any
 
 import aws_cdk as cdk
 
+from audit.findings import Finding
 from audit.synthesis import quiet, synthesize
 from stacks.accepted_findings import matching
 
@@ -30,13 +34,37 @@ ANYWHERE = "0.0.0.0/0"
 
 @dataclass(frozen=True)
 class Mutant:
-    """A mistake: what it is, the rule that must find it, the construct, what is done to it, and with which settings."""
+    """A mistake.
+
+    :param mistake: what it is
+    :param rule: the rule that must find it
+    :param construct: the construct that is changed
+    :param change: what is done to it
+    :param settings: laid over the prod stage's. Default: none
+    :param place: the construct at which the rule must find it. Default: the one that is changed
+    """
 
     mistake: str
     rule: str
     construct: str
     change: Callable[[Any], None]
     settings: Mapping[str, str] = field(default_factory=dict)
+    place: str | None = None
+
+    def is_found(self, finding: Finding) -> bool:
+        """Whether this is the finding that the mistake must lead to."""
+        return finding.rule == self.rule and fnmatchcase(finding.construct, self.at)
+
+    @property
+    def at(self) -> str:
+        """Where the rule must find it."""
+        return self.place or self.construct
+
+    def meets(self, other: "Mutant") -> bool:
+        """Whether the two cannot be told apart, or undo one another, in one synthesis."""
+        a, b = f"{self.construct}/", f"{other.construct}/"
+        found_alike = (self.rule, self.at) == (other.rule, other.at)
+        return a.startswith(b) or b.startswith(a) or found_alike or self.settings != other.settings
 
     def apply(self, app: cdk.App) -> None:
         """Make the mistake."""
@@ -44,12 +72,12 @@ class Mutant:
         self.change(construct)
 
 
-def _mutant(mistake: str, rule: str, construct: str, **attributes: Any) -> Mutant:
+def _mutant(mistake: str, rule: str, construct: str, place: str | None = None, **attributes: Any) -> Mutant:
     def change(resource: Any) -> None:
         for name, value in attributes.items():
             setattr(resource, name, value)
 
-    return Mutant(mistake, rule, construct, change)
+    return Mutant(mistake, rule, construct, change, place=place)
 
 
 def _with_mysql(mistake: str, rule: str, construct: str, **attributes: Any) -> Mutant:
@@ -57,11 +85,17 @@ def _with_mysql(mistake: str, rule: str, construct: str, **attributes: Any) -> M
 
 
 def _balancer(mistake: str, rule: str, attribute: str, value: str) -> Mutant:
-    return Mutant(mistake, rule, BALANCER, lambda balancer: balancer.set_attribute(attribute, value))
+    def change(balancer: Any) -> None:
+        balancer.set_attribute(attribute, value)
+
+    return Mutant(mistake, rule, BALANCER, change, place=f"{BALANCER}/Resource")
 
 
 def _without(construct: str, mistake: str, rule: str) -> Mutant:
-    return Mutant(mistake, rule, construct, lambda group: group.node.scope.node.try_remove_child(group.node.id))
+    def change(group: Any) -> None:
+        group.node.scope.node.try_remove_child(group.node.id)
+
+    return Mutant(mistake, rule, construct, change, place=construct.partition("/")[0])
 
 
 def _ingress(port: int, **peer: str) -> list[dict[str, Any]]:
@@ -70,6 +104,10 @@ def _ingress(port: int, **peer: str) -> list[dict[str, Any]]:
 
 def _allowing(action: str, resource: str) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}]}
+
+
+def _without_conditions(role: Any) -> None:
+    role.add_property_deletion_override("AssumeRolePolicyDocument.Statement.0.Condition")
 
 
 MUTANTS = (
@@ -92,7 +130,13 @@ MUTANTS = (
         lambda cache: setattr(cache, "user_group_ids", None),
         {"cache.auth": "iam"},
     ),
-    _mutant("nobody rotates the token", "AwsSolutions-SMG4", "Data/AuthTokenRotation/Schedule", rotation_rules=None),
+    _mutant(
+        "nobody rotates the token",
+        "AwsSolutions-SMG4",
+        "Data/AuthTokenRotation/Schedule",
+        place="Data/AuthToken/Resource/Resource",
+        rotation_rules=None,
+    ),
     _mutant("the cache has no second zone", "AwsSolutions-AEC4", CACHE, multi_az_enabled=False),
     _mutant(
         "the cache keeps one snapshot",
@@ -162,6 +206,66 @@ MUTANTS = (
         policy_document=_allowing("secretsmanager:*", "arn:aws:secretsmanager:*:*:secret:*"),
     ),
     _mutant("the app's role may do anything", "WILDCARD_ACTION", ROLE_POLICY, policy_document=_allowing("*", "*")),
+    _mutant(
+        "a role may do anything with secrets",
+        "WILDCARD_ACTION",
+        "App/InvalidationRelay/Function/Role/Policy/Resource",
+        policy_document=_allowing("secretsmanager:*", "*"),
+    ),
+    _mutant(
+        "an inline policy allows anything with secrets",
+        "WILDCARD_ACTION",
+        "App/SchemaMigration/FrameworkRole/Resource",
+        policies=[{"policyName": "inline", "policyDocument": _allowing("secretsmanager:*", "*")}],
+    ),
+    _mutant(
+        "code may use the function's network rights",
+        "NETWORK_RIGHTS_FOR_CODE",
+        "App/SchemaMigration/Function/Role/Policy/Resource",
+        policy_document=_allowing("ec2:CreateNetworkInterface", "*"),
+    ),
+    _mutant(
+        "an endpoint leads to every account",
+        "ENDPOINT_FOR_ANY_ACCOUNT",
+        "Network/Network/SecretsManager/Resource",
+        policy_document=None,
+    ),
+    _mutant(
+        "an endpoint's policy names no account",
+        "ENDPOINT_FOR_ANY_ACCOUNT",
+        "Network/Network/ElastiCacheApi/Resource",
+        policy_document=_allowing("*", "*"),
+    ),
+    *(
+        Mutant(f"{service} acts in any account's name", "SERVICE_IN_ANY_NAME", role, _without_conditions)
+        for service, role in (
+            ("vpc-flow-logs", "Network/Network/FlowLogRole/Resource"),
+            ("monitoring.rds", "Data/Database/Resource/MonitoringRole/Resource"),
+            ("backup", "Data/DatabaseBackup/Plan/Database/Role/Resource"),
+        )
+    ),
+    _mutant(
+        "load balancers of any account write logs",
+        "SERVICE_IN_ANY_NAME",
+        "App/WebEntry/AccessLogs/Policy/Resource",
+        policy_document={
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Action": "s3:PutObject",
+                    "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
+                    "Resource": "*",
+                }
+            ],
+        },
+    ),
+    _mutant(
+        "any target group may invoke the function",
+        "FUNCTION_INVOKED_BY_ANYONE",
+        "App/Service/Function/Resource/LoadBalancer",
+        source_arn=cdk.Fn.join(":", ["arn:aws:elasticloadbalancing", cdk.Aws.REGION, "targetgroup/*"]),
+    ),
     _mutant("the listener takes old TLS", "LISTENER_TLS_POLICY", LISTENER, ssl_policy="ELBSecurityPolicy-2016-08"),
     _mutant("the listener names no TLS policy", "LISTENER_TLS_POLICY", LISTENER, ssl_policy=None),
     _mutant(
@@ -190,6 +294,7 @@ MUTANTS = (
         "the firewall protects something else",
         "NIST.800.53.R5-ALBWAFEnabled",
         "App/Firewall/Association",
+        place=f"{BALANCER}/Resource",
         resource_arn="arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/other/1",
     ),
     _mutant(
@@ -256,6 +361,7 @@ MUTANTS = (
         "the backup plan leaves the database out",
         "NIST.800.53.R5-RDSInBackupPlan",
         "Data/DatabaseBackup/Plan/Database/Resource",
+        place=DATABASE,
         backup_selection={
             "iamRoleArn": "arn:aws:iam::111122223333:role/backup",
             "selectionName": "Nothing",
@@ -265,32 +371,51 @@ MUTANTS = (
 )
 
 
-def rules_that_find(number: int) -> frozenset[str]:
-    """The rules that find something in one of `MUTANTS`."""
-    mutant = MUTANTS[number]
+def groups(mutants: Sequence[Mutant]) -> list[list[Mutant]]:
+    """The mutants in groups that share a synthesis: of any two in a group, each has constructs of its own."""
+    found: list[list[Mutant]] = []
+    for mutant in mutants:
+        fitting = (group for group in found if not any(mutant.meets(other) for other in group))
+        group = next(fitting, None)
+        if group is None:
+            found.append(group := [])
+        group.append(mutant)
+    return found
+
+
+def findings_in(number: int) -> frozenset[Finding]:
+    """What the packs find in one of the groups of `MUTANTS`."""
+    group = groups(MUTANTS)[number]
+
+    def change(app: cdk.App) -> None:
+        for mutant in group:
+            mutant.apply(app)
+
     with TemporaryDirectory() as directory:
-        audited = synthesize("prod", Path(directory), mutant.settings, acknowledged=True, change=mutant.apply)
-    return frozenset(finding.rule for findings in audited.findings.values() for finding in findings)
+        audited = synthesize("prod", Path(directory), group[0].settings, acknowledged=True, change=change)
+    return frozenset(finding for findings in audited.findings.values() for finding in findings)
 
 
-def _lines(found: Iterator[tuple[Mutant, frozenset[str]]]) -> Iterator[str]:
-    for mutant, rules in found:
-        verdict = (
-            f"caught by {mutant.rule}"
-            if mutant.rule in rules
-            else f"MISSED; found: {', '.join(sorted(rules)) or 'nothing'}"
-        )
-        yield f"{mutant.mistake:52}{verdict}"
+def _line(mutant: Mutant, found: frozenset[Finding]) -> str:
+    if any(map(mutant.is_found, found)):
+        return f"{mutant.mistake:55}caught by {mutant.rule}"
+    near = sorted(
+        f"{f.rule} at {f.construct}" for f in found if f.rule == mutant.rule or f.construct == mutant.construct
+    )
+    return f"{mutant.mistake:55}MISSED; nearest: {', '.join(near) or 'nothing'}"
 
 
 def main() -> None:
     """Print one line a mutant."""
+    together = groups(MUTANTS)
     # The validator keeps its memory until the process ends, so that no process makes many of them.
     with get_context("spawn").Pool(2, initializer=quiet, maxtasksperchild=4) as processes:
-        found = list(zip(MUTANTS, processes.imap(rules_that_find, range(len(MUTANTS))), strict=True))
-    missed = [mutant for mutant, rules in found if mutant.rule not in rules]
-    sys.stdout.write("\n".join([*_lines(iter(found)), f"{len(found) - len(missed)} of {len(found)} caught", ""]))
-    sys.exit(bool(missed))
+        found = processes.map(findings_in, range(len(together)), chunksize=1)
+    by_mutant = {id(mutant): findings for group, findings in zip(together, found, strict=True) for mutant in group}
+    caught = sum(any(map(mutant.is_found, by_mutant[id(mutant)])) for mutant in MUTANTS)
+    lines = [_line(mutant, by_mutant[id(mutant)]) for mutant in MUTANTS]
+    sys.stdout.write("\n".join([*lines, f"{caught} of {len(MUTANTS)} caught", ""]))
+    sys.exit(caught < len(MUTANTS))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ it.
 
 from constructs_lib.access.managed_role import ManagedRole
 from constructs_lib.access.secret_access import grant_secret_read, grant_secret_rotation
+from constructs_lib.access.source import from_this_account
 from constructs_lib.cache.auth_token import AuthToken
 from constructs_lib.cache.cache_alarms import CacheAlarms
 from constructs_lib.cache.cache_users import CacheUsers, access_string
@@ -75,6 +76,7 @@ __all__ = [
     "WebFirewall",
     "access_string",
     "fingerprint",
+    "from_this_account",
     "grant_secret_read",
     "grant_secret_rotation",
     "instance_size",

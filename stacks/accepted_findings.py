@@ -51,12 +51,14 @@ class Accepted(_Entry):
 class Decision(_Entry):
     """One decision of a reviewer.
 
+    :param owner: the role that answers for it, and decides anew
     :param reason: why the rule does not fit
     :param compensation: what protects instead
     :param review: when to decide anew; a test fails from that day on
     """
 
     id: str
+    owner: Literal["platform engineer", "application engineer", "security officer"]
     reason: Prose
     compensation: Prose
     review: date

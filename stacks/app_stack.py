@@ -127,6 +127,7 @@ class AppStack(cdk.Stack):
             vpc_subnets=network.network.public_subnets,
             security_group=network.security_groups[LOAD_BALANCER],
             target=service.target,
+            target_group_name=f"{config.name}-app",
             certificate_arn=config.certificate_arn,
             domain_name=config.domain_name,
             hosted_zone_id=config.hosted_zone_id,

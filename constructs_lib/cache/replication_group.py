@@ -15,10 +15,18 @@ from constructs_lib.cache.auth_token import AuthToken
 from constructs_lib.cache.cache_metrics import CacheMetrics
 from constructs_lib.cache.cache_users import CacheUsers
 from constructs_lib.errors import PropError
+from constructs_lib.subnets import subnet_ids
 from constructs_lib.watch.log_groups import LogSettings
 
 PORT = 6379
 MOST_NODES = 6
+_NETWORK_ACTIONS = (
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
+)
 
 
 @dataclass(frozen=True)
@@ -100,14 +108,7 @@ class ReplicationGroup(CacheMetrics, Resource):
             self,
             "SubnetGroup",
             description="Subnets of the cache nodes",
-            subnet_ids=vpc.select_subnets(
-                availability_zones=vpc_subnets.availability_zones,
-                one_per_az=vpc_subnets.one_per_az,
-                subnet_filters=vpc_subnets.subnet_filters,
-                subnet_group_name=vpc_subnets.subnet_group_name,
-                subnets=vpc_subnets.subnets,
-                subnet_type=vpc_subnets.subnet_type,
-            ).subnet_ids,
+            subnet_ids=subnet_ids(vpc, vpc_subnets),
         )
         self._resource = elasticache.CfnReplicationGroup(
             self,
@@ -199,14 +200,21 @@ class ReplicationGroup(CacheMetrics, Resource):
     def grant_auth_token_change(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow changing the group, the AUTH token included, and seeing when the change is done.
 
-        Both actions accept the ARN of the group (Service Authorization Reference, ElastiCache). The network actions
-        that ModifyReplicationGroup depends on are those of ElastiCache's service-linked role.
+        Both actions accept the ARN of the group. ModifyReplicationGroup depends on network actions (Service
+        Authorization Reference, ElastiCache): they are allowed where ElastiCache takes them in the grantee's name.
         """
-        return iam.Grant.add_to_principal(
+        change = iam.Grant.add_to_principal(
             grantee=grantee,
             actions=["elasticache:DescribeReplicationGroups", "elasticache:ModifyReplicationGroup"],
             resource_arns=[self._arn("replicationgroup", "")],
         )
+        network = iam.Grant.add_to_principal(
+            grantee=grantee,
+            actions=list(_NETWORK_ACTIONS),
+            resource_arns=["*"],
+            conditions={"ForAnyValue:StringEquals": {"aws:CalledVia": "elasticache.amazonaws.com"}},
+        )
+        return change.combine(network)
 
     def _arn(self, resource: str, suffix: str) -> str:
         return Stack.of(self).format_arn(

@@ -1,6 +1,7 @@
 """The app tier as one Lambda function."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import jsii
 from aws_cdk import Duration, Stack
@@ -76,12 +77,16 @@ class _FunctionTarget:
     def attach_to_application_target_group(
         self, target_group: elbv2.IApplicationTargetGroup
     ) -> elbv2.LoadBalancerTargetProps:
-        # Registering the target needs the permission, so it cannot wait for the target group's own ARN.
+        # Registering the target needs the permission, so it cannot wait for the target group's own ARN; but that is
+        # the group's name, if it was given one, and an id that AWS makes up.
+        name = cast(elbv2.CfnTargetGroup, target_group.node.default_child).name
         self._function.add_permission(
             "LoadBalancer",
             principal=iam.ServicePrincipal("elasticloadbalancing.amazonaws.com"),
             source_arn=Stack.of(self._function).format_arn(
-                service="elasticloadbalancing", resource="targetgroup", resource_name="*"
+                service="elasticloadbalancing",
+                resource="targetgroup",
+                resource_name=f"{name}/*" if name else "*",
             ),
         )
         target_group.node.add_dependency(self._function.node.find_child("LoadBalancer"))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aws_cdk import Duration
+from aws_cdk import Aws, Duration
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -11,16 +11,15 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from constructs_lib.access.managed_role import ManagedRole
+from constructs_lib.subnets import subnet_ids
 from constructs_lib.watch.log_groups import LogSettings
 
-_ENI_ACTIONS = (
-    "ec2:CreateNetworkInterface",
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSubnets",
-    "ec2:DeleteNetworkInterface",
-    "ec2:AssignPrivateIpAddresses",
-    "ec2:UnassignPrivateIpAddresses",
-)
+# "Giving Lambda functions access to resources in an Amazon VPC", Lambda Developer Guide: Describe works on all
+# resources only, and Delete needs every id. Resource types of the others: Service Authorization Reference, EC2.
+_DESCRIBE = ("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets")
+_CREATE = "ec2:CreateNetworkInterface"
+_DELETE = "ec2:DeleteNetworkInterface"
+_ADDRESSES = ("ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +100,7 @@ class VpcFunction(Construct):
         )
         self.log_group.grant_write(self.role)
         grant_environment(self.role, settings.environment_key)
-        _allow_network_interfaces(self.role)
+        _allow_network_interfaces(self.role, settings)
 
 
 def grant_environment(grantee: iam.IGrantable, key: kms.IKey) -> None:
@@ -119,15 +118,32 @@ def allow_tracing(role: iam.Role) -> None:
     )
 
 
-def _allow_network_interfaces(role: iam.Role) -> None:
-    role.add_to_policy(iam.PolicyStatement(actions=list(_ENI_ACTIONS), resources=["*"]))
+def _allow_network_interfaces(role: iam.Role, settings: FunctionSettings) -> None:
+    def arn(resource: str, name: str) -> str:
+        # With parameters, so that the ARN reads the same in every environment, and in the register of exceptions.
+        return f"arn:{Aws.PARTITION}:ec2:{Aws.REGION}:{Aws.ACCOUNT_ID}:{resource}/{name}"
+
+    interfaces = arn("network-interface", "*")
+    subnets = [arn("subnet", subnet) for subnet in subnet_ids(settings.vpc, settings.vpc_subnets)]
+    group = arn("security-group", settings.security_group.security_group_id)
+    for actions, resources in (
+        (_DESCRIBE, ["*"]),
+        ([_CREATE], [interfaces, *subnets, group]),
+        ([_DELETE], [arn("*", "*")]),
+        (_ADDRESSES, [interfaces]),
+    ):
+        role.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=resources))
     # The key is only there when the function's own code calls (Lambda Developer Guide, "Working with Lambda execution
-    # environment credentials"), so this leaves the rights to the Lambda service alone.
+    # environment credentials"), so this leaves the rights to the Lambda service alone, and to a service that the code
+    # has called and that goes on in its name.
     role.add_to_policy(
         iam.PolicyStatement(
             effect=iam.Effect.DENY,
-            actions=list(_ENI_ACTIONS),
+            actions=[*_DESCRIBE, _CREATE, _DELETE, *_ADDRESSES],
             resources=["*"],
-            conditions={"Null": {"lambda:SourceFunctionArn": "false"}},
+            conditions={
+                "Null": {"lambda:SourceFunctionArn": "false"},
+                "BoolIfExists": {"aws:ViaAWSService": "false"},
+            },
         )
     )

@@ -3,15 +3,16 @@
 from typing import Literal, cast
 
 import jsii
-from aws_cdk import Duration, Fn, RemovalPolicy
+from aws_cdk import ArnFormat, Duration, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_rds as rds
 from aws_cdk import aws_secretsmanager as secretsmanager
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from constructs_lib.access.secret_access import grant_secret_read
+from constructs_lib.access.source import from_this_account
 from constructs_lib.database.database_engine import POSTGRES_18, DatabaseEngine
 from constructs_lib.errors import PropError
 from constructs_lib.watch.log_groups import LogSettings
@@ -136,6 +137,7 @@ class Database(Construct):
             performance_insight_retention=_INSIGHTS_RETENTION[insights],
             performance_insight_encryption_key=None if insights == "off" else encryption_key,
         )
+        _narrow(self.instance.node.find_child("MonitoringRole"), Stack.of(self), instance_identifier)
         # RDS makes groups of these names itself, unencrypted and for ever, unless they are there first.
         for construct_id, export in engine.log_exports.items():
             name = f"/aws/rds/instance/{instance_identifier}/{export}"
@@ -178,6 +180,15 @@ class Database(Construct):
         # RDS deletes no option group that a snapshot needs ("Working with option groups", RDS User Guide).
         group.apply_removal_policy(RemovalPolicy.RETAIN if keep else RemovalPolicy.DESTROY)
         return group
+
+
+def _narrow(monitoring_role: IConstruct, stack: Stack, instance_identifier: str) -> None:
+    # "Protecting against the confused deputy problem", RDS User Guide, enhanced monitoring; CDK's role names no source.
+    instance = stack.format_arn(
+        service="rds", resource="db", resource_name=instance_identifier, arn_format=ArnFormat.COLON_RESOURCE_NAME
+    )
+    role = cast(iam.CfnRole, monitoring_role.node.default_child)
+    role.add_property_override("AssumeRolePolicyDocument.Statement.0.Condition", from_this_account(instance))
 
 
 def _check_insights(insights: Insights, instance_type: str, engine: DatabaseEngine) -> None:

@@ -1,11 +1,15 @@
 """Backups of a database in a vault of their own, which outlive its snapshots."""
 
-from aws_cdk import Duration, RemovalPolicy
+from typing import cast
+
+from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_backup as backup
 from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from constructs_lib.access.source import from_this_account
 from constructs_lib.database.database import Database
 
 
@@ -46,4 +50,15 @@ class DatabaseBackup(Construct):
                 delete_after=Duration.days(retention_days),
             )
         )
-        plan.add_selection("Database", resources=[backup.BackupResource.from_rds_database_instance(database.instance)])
+        selection = plan.add_selection(
+            "Database", resources=[backup.BackupResource.from_rds_database_instance(database.instance)]
+        )
+        # AWS does not document whether AWS Backup says in whose name it assumes the role, and a backup that fails does
+        # so quietly: the conditions hold where it does.
+        role = cast(iam.CfnRole, selection.node.find_child("Role").node.default_child)
+        any_backup = Stack.of(self).format_arn(
+            service="backup", resource="*", arn_format=ArnFormat.COLON_RESOURCE_NAME, resource_name="*"
+        )
+        role.add_property_override(
+            "AssumeRolePolicyDocument.Statement.0.Condition", from_this_account(any_backup, if_known=True)
+        )

@@ -2,11 +2,13 @@
 
 from typing import cast
 
-from aws_cdk import CfnResource, Stack
+from aws_cdk import Aws, CfnResource, Stack
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from constructs_lib.access.managed_role import ManagedRole
+from constructs_lib.access.source import from_this_account
 from constructs_lib.errors import PropError
 from constructs_lib.watch.log_groups import LogSettings
 
@@ -66,7 +68,14 @@ class Network(Construct):
         flow_logs = log_settings.group(self, "FlowLogGroup")
         self._complete_handler(log_settings, reserve_concurrency)
         role = ManagedRole(
-            self, "FlowLogRole", service="vpc-flow-logs.amazonaws.com", description="Writes the flow logs"
+            self,
+            "FlowLogRole",
+            service="vpc-flow-logs.amazonaws.com",
+            description="Writes the flow logs",
+            # "IAM role for publishing flow logs to CloudWatch Logs", Amazon VPC User Guide.
+            conditions=from_this_account(
+                Stack.of(self).format_arn(service="ec2", resource="vpc-flow-log", resource_name="*")
+            ),
         )
         self.vpc.add_flow_log("FlowLog", destination=ec2.FlowLogDestination.to_cloud_watch_logs(flow_logs, role))
 
@@ -82,8 +91,12 @@ class Network(Construct):
     def add_interface_endpoint(
         self, construct_id: str, service: ec2.InterfaceVpcEndpointAwsService, *, security_group: ec2.ISecurityGroup
     ) -> ec2.InterfaceVpcEndpoint:
-        """A private way to one AWS service from the app subnets; only `security_group` decides who may use it."""
-        return ec2.InterfaceVpcEndpoint(
+        """A private way to one AWS service from the app subnets.
+
+        Only `security_group` decides who reaches it. Its policy lets nobody through but principals of this account, and
+        to nothing but resources of this account: code that is taken over cannot carry data into a foreign account.
+        """
+        endpoint = ec2.InterfaceVpcEndpoint(
             self,
             construct_id,
             vpc=self.vpc,
@@ -92,3 +105,17 @@ class Network(Construct):
             security_groups=[security_group],
             open=False,
         )
+        # It narrows what IAM allows and allows nothing by itself, so that it names neither actions nor principals.
+        endpoint.add_to_policy(
+            iam.PolicyStatement(
+                principals=[iam.AnyPrincipal()],
+                actions=["*"],
+                resources=["*"],
+                conditions={
+                    "StringEquals": {"aws:PrincipalAccount": Aws.ACCOUNT_ID},
+                    # GetRandomPassword, for one, is about no resource.
+                    "StringEqualsIfExists": {"aws:ResourceAccount": Aws.ACCOUNT_ID},
+                },
+            )
+        )
+        return endpoint

@@ -31,6 +31,7 @@ class WebEntry(Construct):
         security_group: ec2.ISecurityGroup,
         target: elbv2.IApplicationLoadBalancerTarget,
         access_log_days: int,
+        target_group_name: str | None = None,
         certificate_arn: str | None = None,
         domain_name: str | None = None,
         hosted_zone_id: str | None = None,
@@ -42,6 +43,9 @@ class WebEntry(Construct):
         :param security_group: decides which addresses reach the listener
         :param target: what serves the requests
         :param access_log_days: days an access log is kept
+        :param target_group_name: unique in account and region, up to 32 letters, digits and hyphens. With it, the
+            Lambda permission of a `LambdaService` names this target group. Default: CloudFormation makes one up, and
+            every target group of the account may invoke the function
         :param certificate_arn: certificate of the HTTPS listener. Default: one is made for `domain_name`; without
             either the listener is plain HTTP, so let `security_group` admit few
         :param domain_name: a name to make a certificate and a DNS record for. Default: none; without `certificate_arn`
@@ -88,7 +92,7 @@ class WebEntry(Construct):
         resource.listener_attributes = [
             elbv2.CfnListener.ListenerAttributeProperty(key="routing.http.response.server.enabled", value="false")
         ]
-        listener.add_targets("App", targets=[target])
+        listener.add_targets("App", targets=[target], target_group_name=target_group_name)
         self.url = f"{'https' if certificate else 'http'}://{host}"
 
     def _own_name(self, domain_name: str, hosted_zone_id: str) -> acm.Certificate:
@@ -127,6 +131,14 @@ class WebEntry(Construct):
                 principals=[iam.ServicePrincipal("logdelivery.elasticloadbalancing.amazonaws.com")],
                 actions=["s3:PutObject"],
                 resources=[bucket.arn_for_objects(f"AWSLogs/{Stack.of(self).account}/*")],
+                # The ARN carries the account. Without the right to write here the load balancer is not created.
+                conditions={
+                    "ArnLike": {
+                        "aws:SourceArn": Stack.of(self).format_arn(
+                            service="elasticloadbalancing", resource="loadbalancer", resource_name="*"
+                        )
+                    }
+                },
             )
         )
         self.load_balancer.set_attribute("access_logs.s3.enabled", "true")

@@ -7,6 +7,7 @@ import pytest
 from tests.infra.synthesis import Stage, synthesize
 
 FUNCTION = "AWS::Lambda::Function"
+CALLED_BY_CODE = {"Null": {"lambda:SourceFunctionArn": "false"}, "BoolIfExists": {"aws:ViaAWSService": "false"}}
 LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
 
 
@@ -102,9 +103,7 @@ def test_app_is_told_where_everything_is_and_no_secret(stage: Stage, prefix: str
 @pytest.mark.parametrize("prefix", ["ServiceFunctionRole", "InvalidationRelayFunctionRole"])
 def test_app_may_read_the_token_and_connect_as_one_user_and_no_more(stage: Stage, prefix: str) -> None:
     allowed = resources_by_action(stage, prefix)
-    interfaces = next(actions for actions in allowed if "ec2:" in actions)
-    assert allowed.pop(interfaces) == "*"
-    assert set(allowed) == {
+    assert {actions for actions in allowed if not actions.startswith("ec2:")} == {
         "logs:CreateLogStream+logs:PutLogEvents",
         "secretsmanager:GetSecretValue",
         "kms:Decrypt",
@@ -114,6 +113,35 @@ def test_app_may_read_the_token_and_connect_as_one_user_and_no_more(stage: Stage
     assert "CacheKey" in allowed["kms:Decrypt"]
     assert "DbiResourceId" in allowed["rds-db:connect"]
     assert "/storefront_app" in allowed["rds-db:connect"]
+
+
+@pytest.mark.parametrize(
+    "prefix", ["ServiceFunctionRole", "SchemaMigrationFunctionRole", "InvalidationRelayFunctionRole"]
+)
+def test_interfaces_are_made_in_the_apps_subnets_with_its_group_alone(stage: Stage, prefix: str) -> None:
+    allowed = resources_by_action(stage, prefix)
+    zones = {"dev": 2, "prod": 3}[stage.name]
+    created = allowed["ec2:CreateNetworkInterface"]
+    assert created.count(":subnet/") == created.count("AppSubnet") == zones
+    assert created.count(":security-group/") == created.count("AppSG") == 1
+    assert created.count(":network-interface/*") == 1
+    assert allowed["ec2:DeleteNetworkInterface"].endswith(":*/*']]}")
+    addresses = allowed["ec2:AssignPrivateIpAddresses+ec2:UnassignPrivateIpAddresses"]
+    assert addresses.endswith(":network-interface/*']]}")
+    (anything,) = [actions for actions, resource in allowed.items() if resource == "*"]
+    assert set(anything.split("+")) == {
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+    }
+
+
+def test_load_balancer_may_invoke_for_its_own_target_group_alone(stage: Stage) -> None:
+    name = stage.properties("AWS::ElasticLoadBalancingV2::TargetGroup")["Name"]
+    assert name == f"cache-aside-{stage.name}-app"
+    source = stage.properties("AWS::Lambda::Permission", "ServiceFunctionLoadBalancer")["SourceArn"]
+    assert str(source["Fn::Join"][1][-1]).endswith(f":targetgroup/{name}/*")
 
 
 def test_only_the_migration_may_read_the_master_password(stage: Stage) -> None:
@@ -129,7 +157,7 @@ def test_only_the_migration_may_read_the_master_password(stage: Stage) -> None:
 def test_code_inside_a_function_cannot_use_its_network_rights(stage: Stage) -> None:
     for prefix in ("ServiceFunctionRole", "SchemaMigrationFunctionRole", "InvalidationRelayFunctionRole"):
         (denied,) = [statement for statement in statements(stage, prefix) if statement["Effect"] == "Deny"]
-        assert denied["Condition"] == {"Null": {"lambda:SourceFunctionArn": "false"}}
+        assert denied["Condition"] == CALLED_BY_CODE
         assert all(action.startswith("ec2:") for action in denied["Action"])
 
 

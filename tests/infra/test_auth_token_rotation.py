@@ -6,7 +6,7 @@ import pytest
 
 from stacks.settings import ConfigError
 from tests.infra.synthesis import Stage, nag_findings, synthesize
-from tests.infra.test_app_tier import resources_by_action, statements
+from tests.infra.test_app_tier import CALLED_BY_CODE, resources_by_action, statements
 
 PREFIX = "AuthTokenRotation"
 FUNCTION, PERMISSION = "AWS::Lambda::Function", "AWS::Lambda::Permission"
@@ -97,12 +97,18 @@ def test_function_may_change_one_group_and_one_secret(prod: Stage) -> None:
     assert any_resource == "*"
     services = {action.partition(":")[0] for action in without_a_resource.split("+")}
     assert services == {"ec2", "secretsmanager", "xray"}
-    assert set(allowed) - {without_a_resource} == {"logs:CreateLogStream+logs:PutLogEvents"}
+    others = {actions for actions in allowed if not actions.startswith("ec2:")} - {without_a_resource}
+    assert others == {"logs:CreateLogStream+logs:PutLogEvents"}
+
+
+def test_network_rights_of_a_changed_group_are_for_elasticache_alone(prod: Stage) -> None:
+    (statement,) = [s for s in statements(prod, PREFIX) if "ec2:DescribeVpcs" in s["Action"]]
+    assert statement["Condition"] == {"ForAnyValue:StringEquals": {"aws:CalledVia": "elasticache.amazonaws.com"}}
 
 
 def test_code_of_the_function_cannot_use_its_network_rights(prod: Stage) -> None:
     (denied,) = [statement for statement in statements(prod, PREFIX) if statement["Effect"] == "Deny"]
-    assert denied["Condition"] == {"Null": {"lambda:SourceFunctionArn": "false"}}
+    assert denied["Condition"] == CALLED_BY_CODE
     assert all(action.startswith("ec2:") for action in denied["Action"])
 
 

@@ -8,12 +8,13 @@ from tests.infra.iam_statements import Statement, statements
 from tests.infra.synthesis import Stage, synthesize
 from tests.infra.test_golden_templates import GoldenTemplate
 
-KEY = "AWS::KMS::Key"
+KEY, ENDPOINT = "AWS::KMS::Key", "AWS::EC2::VPCEndpoint"
 ROOT = "arn:<AWS::Partition>:iam::<AWS::AccountId>:root"
 
 
 def allowed(stage: Stage) -> list[Statement]:
-    return [statement for statement in statements(stage) if statement["Effect"] == "Allow"]
+    """What is allowed. The policy of an endpoint allows nothing by itself: test_network.py looks at what it narrows."""
+    return [s for s in statements(stage) if s["Effect"] == "Allow" and s["type"] != ENDPOINT]
 
 
 @pytest.mark.filterwarnings("ignore:.*Can not relate snapshot location")  # it lies next to the templates
@@ -50,6 +51,34 @@ def test_roles_are_assumed_by_one_service_each(stage: Stage) -> None:
     trust = [s["Principal"] for s in statements(stage) if "sts:AssumeRole" in s["Action"]]
     assert len(trust) == len(stage.resources("AWS::IAM::Role"))
     assert all(list(principal) == ["Service"] and len(principal["Service"]) == 1 for principal in trust)
+
+
+def test_services_that_say_so_act_for_resources_of_this_account(prod: Stage) -> None:
+    conditions = {
+        principal: s.get("Condition", {})
+        for s in allowed(prod)
+        for principal in s.get("Principal", {}).get("Service", [])
+        if s["type"] in {"AWS::IAM::Role", "AWS::S3::BucketPolicy"} and principal != "lambda.amazonaws.com"
+    }
+    here = {"aws:SourceAccount": "<AWS::AccountId>"}
+    arn = "arn:<AWS::Partition>:{}:<AWS::Region>:<AWS::AccountId>:{}"
+    assert conditions == {
+        "vpc-flow-logs.amazonaws.com": {
+            "StringEquals": here,
+            "ArnLike": {"aws:SourceArn": arn.format("ec2", "vpc-flow-log/*")},
+        },
+        "monitoring.rds.amazonaws.com": {
+            "StringEquals": here,
+            "ArnLike": {"aws:SourceArn": arn.format("rds", "db:cache-aside-prod")},
+        },
+        "backup.amazonaws.com": {
+            "StringEqualsIfExists": here,
+            "ArnLikeIfExists": {"aws:SourceArn": arn.format("backup", "*:*")},
+        },
+        "logdelivery.elasticloadbalancing.amazonaws.com": {
+            "ArnLike": {"aws:SourceArn": arn.format("elasticloadbalancing", "loadbalancer/*")},
+        },
+    }
 
 
 def test_a_boundary_bounds_every_role() -> None:

@@ -61,6 +61,16 @@ def test_endpoints_are_those_that_the_functions_call_and_have_a_group_of_their_o
         assert all("AppSubnet" in subnet["Ref"] for subnet in endpoint["SubnetIds"])
 
 
+def test_endpoints_serve_this_account_and_lead_to_this_account_only(stage: Stage) -> None:
+    account = {"Ref": "AWS::AccountId"}
+    for endpoint in stage.resources("AWS::EC2::VPCEndpoint").values():
+        (statement,) = endpoint["Properties"]["PolicyDocument"]["Statement"]
+        assert statement["Condition"] == {
+            "StringEquals": {"aws:PrincipalAccount": account},
+            "StringEqualsIfExists": {"aws:ResourceAccount": account},
+        }
+
+
 def test_every_log_group_is_encrypted_and_expires(stage: Stage) -> None:
     groups = stage.resources("AWS::Logs::LogGroup")
     expected = {"dev": 30, "prod": 365}[stage.name]

@@ -57,11 +57,21 @@ def test_every_decision_has_a_name_of_its_own() -> None:
     assert sorted(set(names)) == sorted(names)
 
 
-def test_a_decision_without_a_compensating_control_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", ["owner", "reason", "compensation", "review", "accepts"])
+def test_a_decision_that_lacks_something_is_refused(missing: str, tmp_path: Path) -> None:
     register = tmp_path / "accepted_findings.yaml"
-    entry = {"id": "x", "reason": "because it was always like this", "review": "2099-01-01", "accepts": []}
+    entry = {
+        "id": "x",
+        "owner": "security officer",
+        "reason": "because it was always like this",
+        "compensation": "somebody looks at it every now and then",
+        "review": "2099-01-01",
+        "accepts": [{"rules": ["R"], "constructs": ["C"]}],
+    }
     register.write_text(json.dumps([entry]))
-    with pytest.raises(ValidationError, match="compensation"):
+    assert [decision.id for decision in decisions(register)] == ["x"]
+    register.write_text(json.dumps([{key: value for key, value in entry.items() if key != missing}]))
+    with pytest.raises(ValidationError, match=missing):
         decisions(register)
 
 
