@@ -34,7 +34,7 @@ async def changing(*keys: str) -> AsyncIterator[AsyncSession]:
 
 @app.get("/products/{product_id}")
 async def read(product_id: int, response: Response) -> dict[str, str]:
-    result = await cache.get_or_load(f"product:{product_id}", lambda: select_product(product_id), policy=PRODUCT)
+    result = await cache.get_or_load(f"product:{product_id}", select_product, product_id, policy=PRODUCT)
     if result.value is None:
         raise HTTPException(404)
     response.headers["X-Cache"] = result.served

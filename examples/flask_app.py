@@ -36,7 +36,7 @@ app = Flask(__name__)
 
 @app.get("/products/<int:product_id>")
 def read(product_id: int) -> ResponseReturnValue:
-    result = cache.get_or_load(f"product:{product_id}", lambda: select_product(product_id), policy=PRODUCT)
+    result = cache.get_or_load(f"product:{product_id}", select_product, product_id, policy=PRODUCT)
     return ({"name": result.value.name}, {"X-Cache": result.served}) if result.value else abort(404)
 
 

@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if event["httpMethod"] == "PUT":
         rename(product_id, msgspec.json.decode(event["body"])["name"])
         return {"statusCode": 204}
-    result = cache.get_or_load(f"product:{product_id}", lambda: select_product(product_id), policy=PRODUCT)
+    result = cache.get_or_load(f"product:{product_id}", select_product, product_id, policy=PRODUCT)
     body = msgspec.json.encode(result.value).decode()
     return {"statusCode": 200 if result.value else 404, "headers": {"X-Cache": result.served}, "body": body}
 
