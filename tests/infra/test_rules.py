@@ -83,6 +83,7 @@ def test_templates_carry_the_reasons_for_auditors(prod: Stage) -> None:
     assert bucket["Metadata"]["checkov"]["skip"] == [{"id": "CKV_AWS_18", "comment": decision.reason}]
 
 
+@pytest.mark.cdk_cli  # as slow as the CDK CLI; `make audit` runs cfn-lint over more settings
 def test_cfn_lint_finds_nothing(dev: Stage, prod: Stage, mysql: Stage, tmp_path: Path) -> None:
     files = []  # of all stages in one run: cfn-lint reads its schemas first
     for number, stage in enumerate((dev, prod, mysql)):
