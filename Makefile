@@ -1,5 +1,8 @@
 # Every command of the project. The set-up (.venv, Node from pip, the CDK CLI from the lock file) runs by itself when something is missing.
 PYTHON ?= python3
+ifeq ($(strip $(PYTHON)),)
+override PYTHON := python3
+endif
 STAGE  ?= dev
 PORT   ?= 8080
 # Settings of the stage on the command line: make deploy STAGE=prod SETTINGS="-c certificate_arn=arn:... -c cache.node_type=cache.r7g.xlarge"
@@ -9,14 +12,18 @@ export PORT
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/lambda_src
 export PYTHONDONTWRITEBYTECODE :=
+# npm and the CDK CLI trust what this machine trusts, as pip and uv do: behind a proxy that inspects TLS nothing else works.
+export NODE_USE_SYSTEM_CA := 1
 
 READY := .venv/ready node_modules/.package-lock.json
 CODE  := app.py stacks constructs_lib lambda_src local audit faults tools tests benchmarks examples
 AUDIT := $(READY) .venv-audit/ready
 
-.PHONY: help up seed test check lint types contracts unit snapshot docs mutants soak contract-soak rotations history wheels wheels-matrix bench-cache bench-web bench-logins audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
+.PHONY: help up seed test check lint types contracts unit snapshot docs mutants soak contract-soak rotations interruptions history wheels wheels-matrix bench-cache bench-web bench-logins audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Run it on this machine
 
 up: $(READY) ## deploy the dev stage on this machine and serve it on http://localhost:$PORT (WORKERS=2, DATABASE=mysql)
 	@exec python -m local.up
@@ -24,6 +31,11 @@ up: $(READY) ## deploy the dev stage on this machine and serve it on http://loca
 seed: $(READY) ## 10,000 products and a million purchases for the running `make up` (PRODUCTS, PURCHASES, SEED)
 	@python -m local.seed
 
+URL ?= http://localhost:$(PORT)
+history: $(READY) ## write and read products of a running `make up` for a minute and check what was read (KILL_EVERY=5: kill its cache)
+	@python -m faults.storefront_history $(URL) $(if $(KILL_EVERY),--kill-every $(KILL_EVERY))
+
+##@ Develop
 # CI has two cores; where there are more: make test PROCESSES=8
 PROCESSES ?= 2
 test: $(READY) lint types contracts ## everything that CI runs (ENGINES=postgres skips MySQL, ENGINES=postgres,mysql insists)
@@ -51,6 +63,7 @@ snapshot: $(READY) ## accept the templates of today as the golden ones: review t
 docs: $(READY) ## write the generated pages and pictures anew
 	CDK_VALIDATION=false python -m tools.generate_docs
 
+##@ Prove
 audit: $(AUDIT) ## every rule pack over both stages, as one table
 	@python -m audit
 
@@ -80,26 +93,26 @@ FACTOR ?= 20
 contract-soak: $(READY) ## hold the app against its OpenAPI document with so many times the generated requests: make contract-soak FACTOR=20
 	CONTRACT_FACTOR=$(FACTOR) pytest -q --timeout=0 tests/openapi
 
-wheels: $(READY) ## build the wheels cache-aside and cache-aside-constructs into dist/
-	@python -m tools.wheels
+interruptions: $(READY) ## interrupt `make up` at 30 moments and start it again, for about 40 minutes
+	python -m faults.interrupted_up
 
 wheels-matrix: $(READY) ## hold cache_aside's contract against old and new releases of redis-py, hiredis and msgspec
 	@python -m tools.releases
 
-URL ?= http://localhost:$(PORT)
-history: $(READY) ## write and read products of a running `make up` for a minute and check what was read (KILL_EVERY=5: kill its cache)
-	python -m faults.storefront_history $(URL) $(if $(KILL_EVERY),--kill-every $(KILL_EVERY))
-
+##@ Measure
 bench-cache: $(READY) .venv-bench/cache ## beside redis-py, dogpile.cache, cashews and aiocache: writes docs/benchmarks
-	PYTHONPATH=$(PYTHONPATH):$(CURDIR)/.venv-bench/cache python -m benchmarks.cache_libraries
+	PYTHONPATH="$(PYTHONPATH):$(CURDIR)/.venv-bench/cache" python -m benchmarks.cache_libraries
 
 bench-logins: $(READY) ## 64 clients log in to a running `make up` beside readers: what reads cost with and without them
 	python -m benchmarks.login_storm $(URL)
 
 bench-web: $(READY) .venv-bench/web-framework ## Falcon beside Flask and Starlette, under Lambda and over HTTP
-	PYTHONPATH=$(PYTHONPATH):$(CURDIR)/.venv-bench/web-framework python -m benchmarks.web_framework
+	PYTHONPATH="$(PYTHONPATH):$(CURDIR)/.venv-bench/web-framework" python -m benchmarks.web_framework
 
-synth diff: $(READY) ## what CDK would deploy: make synth STAGE=prod SETTINGS="-c certificate_arn=..."
+##@ Deploy to AWS
+synth: $(READY) ## the CloudFormation templates: make synth STAGE=prod SETTINGS="-c certificate_arn=..."
+diff: $(READY) ## what a deployment would change
+synth diff:
 	npx cdk $@ -c stage=$(STAGE) $(SETTINGS)
 
 deploy: $(READY) ## deploy to the AWS account and region that the stage configures
@@ -110,6 +123,7 @@ destroy: $(READY) ## delete a stage from AWS; what its removal policies retain s
 	python -m stacks.preflight -c stage=$(STAGE) $(SETTINGS)
 	npx cdk destroy --all -c stage=$(STAGE) $(SETTINGS)
 
+##@ Maintain
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock'
 lock: $(READY) ## pin every requirement anew, with hashes, from the .in files (UPGRADE=--upgrade for newer releases)
@@ -119,21 +133,32 @@ lock: $(READY) ## pin every requirement anew, with hashes, from the .in files (U
 		$(COMPILE) $$part.in -c requirements-dev.txt -o $$part.txt || exit 1; done
 	$(COMPILE) $(UPGRADE) audit/requirements.in -o audit/requirements.txt
 
+wheels: $(READY) ## build the wheels cache-aside and cache-aside-constructs into dist/
+	@python -m tools.wheels
+
 clean: ## remove what `make up` and the set-up left: deployment, database, packages
 	rm -rf .local cdk.out dist node_modules .venv .venv-audit .venv-bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
+WRITABLE = test -w . || { echo "error: $(CURDIR) is not writable, and .venv and node_modules go there: use a copy that is yours" >&2; exit 1; }
+# Scripts in .venv name its path, so a checkout that was moved or copied needs another one.
+MOVED := $(shell [ ! -e .venv/ready ] || [ "$$(cat .venv/ready)" = "$(CURDIR)" ] || echo moved)
+.PHONY: moved
+moved:
+
 # pip installs uv, pinned and checked like all else; uv does the rest in seconds.
-.venv/ready: requirements-dev.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "$(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing): Python 3.11 or newer is needed. Name one: make PYTHON=python3.13 ..." >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-		echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@echo "setting up .venv"
-	@rm -f $@ && $(PYTHON) -m venv .venv
+.venv/ready: requirements-dev.txt $(MOVED)
+	@$(WRITABLE)
+	@command -v "$(PYTHON)" >/dev/null || { echo "error: PYTHON=$(PYTHON) does not exist. Name Python 3.11 or newer: make PYTHON=python3.13 ..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "error: PYTHON=$(PYTHON) is not Python 3.11 or newer. Name one that is: make PYTHON=python3.13 ..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "error: PYTHON=$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "setting up .venv$(if $(MOVED), again: the checkout was moved or copied)"
+	@rm -f $@ && "$(PYTHON)" -m venv $(if $(MOVED),--clear ).venv
 	@awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements.txt > .venv/uv.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r .venv/uv.txt
 	@.venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python requirements-dev.txt
-	@touch $@
+	@echo "$(CURDIR)" > $@
 
 # Programs that only audits need; checkov alone is as large as all the rest.
 .venv-audit/ready: audit/requirements.txt .venv/ready
@@ -148,6 +173,8 @@ clean: ## remove what `make up` and the set-up left: deployment, database, packa
 	@touch $@
 
 node_modules/.package-lock.json: package-lock.json .venv/ready
+	@$(WRITABLE)
 	@echo "installing the CDK CLI"
-	@npm ci --silent --no-audit --no-fund
+	@npm ci --loglevel=error --no-progress >/dev/null || { echo "error: npm could not install the CDK CLI; the reason is above." \
+		"Behind a proxy that inspects TLS, add its root to the system's, or name it: NODE_EXTRA_CA_CERTS=root.pem make ..." >&2; exit 1; }
 	@touch $@

@@ -24,6 +24,10 @@ import psycopg
 
 from faults.history import Read, Write, violations
 from local.engine_requests import EngineRequest
+from local.errors import LocalError
+from local.progress import Live
+from local.run_directory import RunDirectory
+from local.up import LOCAL
 
 PRODUCTS = (1, 2, 3, 4)
 READERS = 12
@@ -123,14 +127,21 @@ def main() -> int:
     parser.add_argument("url", nargs="?", default="http://localhost:8080")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--kill-every", type=float, metavar="SECONDS")
-    parser.add_argument("--local", type=Path, default=Path(".local"), help="the directory of `make up`")
+    parser.add_argument("--local", type=Path, default=LOCAL, help="the directory of `make up`")
     options = parser.parse_args()
-    clients = Clients(options.url, json.loads((options.local / "credentials.json").read_text()))
+    try:
+        RunDirectory(options.local / "run").require_app()
+        clients = Clients(options.url, json.loads((options.local / "credentials.json").read_text()))
+    except (LocalError, httpx.TransportError) as error:
+        where = "" if isinstance(error, LocalError) else f"{options.url}: name the app's: make history URL=...: "
+        sys.stderr.write(f"error: {where}{error}\n")
+        return 1
     if options.kill_every:
         arguments = (options.local / "run" / "valkey.pid", options.kill_every, clients.over)
         threading.Thread(target=kill_again_and_again, args=arguments, daemon=True).start()
-    clients.run(options.seconds)
-    time.sleep(HEALING_SECONDS)
+    with Live(f"writing and reading for {options.seconds:.0f} s"):
+        clients.run(options.seconds)
+        time.sleep(HEALING_SECONDS)
     return report(clients, rows(options.local))
 
 

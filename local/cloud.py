@@ -1,6 +1,5 @@
 """An AWS account on this machine: the emulator, the engines that it asks for, and the CDK CLI that deploys to it."""
 
-import os
 import platform
 import secrets
 import shutil
@@ -11,6 +10,7 @@ from pathlib import Path
 from local.cdk_cli import CdkCli
 from local.emulator.process import ACCOUNT, REGION, Emulator
 from local.packaged import path_with_node
+from local.private_files import write_private
 from local.run_directory import RunDirectory
 from local.supervision import EngineSupervisor
 from local.tls import ensure_certificates
@@ -19,7 +19,11 @@ _ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "ar
 
 
 class LocalCloud:
-    """Everything that a deployment needs, with all of its state in `directory`. `say` gets one line an event."""
+    """Everything that a deployment needs, with all of its state in `directory`. `say` gets one line an event.
+
+    A run may be killed at any moment. The next one then finds the last deployment that was saved, or starts with an
+    empty account: the emulator keeps some services on disk at once, and a part of a deployment is worth nothing.
+    """
 
     def __init__(self, directory: Path, *, say: Callable[[str], None]) -> None:
         self.directory = directory
@@ -27,6 +31,7 @@ class LocalCloud:
         self._say = say
         self._engine_requests = directory / "engines"
         self._engine_requests.mkdir(parents=True, exist_ok=True)
+        self._saved = directory / "deployed"
         certificates = ensure_certificates(directory / "tls")
         self.emulator = Emulator(
             directory / "emulator",
@@ -37,9 +42,23 @@ class LocalCloud:
         self.engines = EngineSupervisor(self._engine_requests, certificates=certificates, say=say)
 
     def start(self) -> None:
-        """Starts the emulator and every engine of an earlier deployment."""
+        """Starts the emulator and every engine of the deployment that was saved last."""
+        if not self._saved.exists():
+            if self.emulator.directory.exists():
+                self._say("an earlier run left a half-finished deployment: starting over")
+            self._forget()
         self.emulator.start()
         self.reconcile()
+
+    def saved(self) -> str | None:
+        """What `save` was told about the deployment that this started with; None when there was none."""
+        return self._saved.read_text() if self._saved.exists() else None
+
+    def save(self, description: str) -> None:
+        """Keeps the deployment as it is now for later runs."""
+        self._saved.unlink(missing_ok=True)
+        self.emulator.save()
+        self._saved.write_text(description)
 
     def reconcile(self) -> None:
         """Starts again what has ended, and keeps the pid files right."""
@@ -57,10 +76,14 @@ class LocalCloud:
     def start_over(self) -> None:
         """Forgets every deployment with all of its data, and starts with an empty account."""
         self.stop()
+        self._forget()
+        self.start()
+
+    def _forget(self) -> None:
+        self._saved.unlink(missing_ok=True)
         shutil.rmtree(self.emulator.directory, ignore_errors=True)
         for request in self._engine_requests.glob("*.json"):
             request.unlink()
-        self.start()
 
     def cdk(self, context: dict[str, str], *, app: str | None = None) -> CdkCli:
         """The CDK CLI for this account, bundling for this machine and its Python. `context` as for `cdk -c`."""
@@ -84,6 +107,5 @@ class LocalCloud:
 def _kept_password(path: Path) -> str:
     """The password in the file, made up and written on the first call."""
     if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(24))
+        write_private(path, secrets.token_urlsafe(24).encode())
     return path.read_text()

@@ -23,27 +23,24 @@ def deploy(cloud: LocalCloud, deployment: Deployment, *, database: str, say: Cal
     CdkError when the CLI fails, LocalError when an engine of the last run does not start.
     """
     context = {**_CONTEXT, "database.engine": database}
-    done, wanted = cloud.directory / "deployed", fingerprint(json.dumps(context))
-    engines, statuses = cloud.engines.endpoints(), deployment.statuses()
-    if engines or statuses:
-        if not deployment.settled() or engines != deployment.engine_endpoints():
+    wanted, saved = fingerprint(json.dumps(context)), cloud.saved()
+    if saved is not None:
+        if not deployment.settled() or cloud.engines.endpoints() != deployment.engine_endpoints():
             say("an earlier run left a half-finished deployment: starting over")
             cloud.start_over()
         elif deployment.function_environment().get("RDS_ENGINE", "postgres") != database:
             say(f"the last run had another database than {database}: starting over")
             cloud.start_over()
-        elif done.exists() and done.read_text() == wanted:
+        elif saved == wanted:
             say("sources unchanged: the deployment of the last run is used again")
             _wait_for_engines(cloud)
             return
-    done.unlink(missing_ok=True)
     cdk = cloud.cdk(context)
     say("cdk bootstrap")
     cdk.run("bootstrap", f"aws://{ACCOUNT}/{REGION}")
     say(f"cdk deploy --all -c stage={STAGE} (synthesizes and bundles first)")
     cdk.run("deploy", "--all", "--require-approval", "never")
-    cloud.emulator.save()
-    done.write_text(wanted)
+    cloud.save(wanted)
 
 
 def show_function(deployment: Deployment, *, say: Callable[[str], None]) -> None:

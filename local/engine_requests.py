@@ -5,12 +5,12 @@ another process, makes it so. The files outlive both, so the engines come back o
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Self
 
 from local.engines import Engine, MariaDB, Postgres, Valkey
+from local.private_files import write_private
 from local.tls import Certificates
 
 
@@ -49,11 +49,7 @@ class EngineRequest:
     def write(self, directory: Path) -> None:
         """Asks for the engine, in place of an earlier request for the same resource. Readable by the owner only."""
         directory.mkdir(parents=True, exist_ok=True)
-        unfinished = _path(directory, self.resource_id).with_suffix(".unfinished")
-        unfinished.unlink(missing_ok=True)
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(asdict(self), file)
-        unfinished.rename(_path(directory, self.resource_id))
+        write_private(_path(directory, self.resource_id), json.dumps(asdict(self)).encode())
 
     @classmethod
     def find(cls, directory: Path, resource_id: str) -> Self | None:

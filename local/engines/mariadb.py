@@ -10,6 +10,7 @@ from pymysql.converters import escape_string
 
 from local.engines.sql import SqlServer
 from local.engines.unprivileged import EngineError, check_access
+from local.private_files import write_private
 from local.processes import spawn
 
 # Debian keeps servers where the PATH of an ordinary user does not look.
@@ -63,10 +64,7 @@ class MariaDB(SqlServer):
         for source in (self.certificates.cert_file, self.certificates.key_file, self.certificates.ca_file):
             files[source.name] = source.read_bytes()
         for file_name, content in files.items():
-            path = self.directory / file_name
-            path.unlink(missing_ok=True)
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(content)
+            write_private(self.directory / file_name, content)
 
     def _initialize(self, data: Path, user: str | None) -> None:
         command: list[str | Path] = [mariadb_program("mariadb-install-db"), "--no-defaults", f"--datadir={data}"]

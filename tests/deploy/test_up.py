@@ -22,12 +22,21 @@ PRODUCT = {"name": "Renamed by a test", "price": 12.5}
 
 @pytest.fixture(scope="module")
 def survivors(home: Path) -> list[psutil.Process]:
-    """What is left of a first run that was killed in the middle of its deployment."""
-    killed = RunningUp(home, free_port())
-    killed.wait_for("postgres answers")
-    family = killed.family()
-    killed.end(signal.SIGKILL)
-    return alive(family)
+    """What is left of two first runs that ended in the middle of their deployment: by Ctrl-C, and killed.
+
+    `make interruptions` tries every moment.
+    """
+    left = []
+    for moment, how in (
+        ("Network (cache-aside-dev-network): deploying", signal.SIGINT),
+        ("postgres answers", signal.SIGKILL),
+    ):
+        interrupted = RunningUp(home, free_port())
+        interrupted.wait_for(moment)
+        family = interrupted.family()
+        interrupted.end(how)
+        left += alive(family)
+    return left
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +213,11 @@ def test_taken_port_is_refused_before_any_work(up: RunningUp, tmp_path: Path) ->
 
 def test_unknown_database_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     assert "DATABASE=oracle is not one of postgres, mysql" in refusal(tmp_path, free_port(), database="oracle")
+
+
+def test_directory_that_cannot_be_written_is_named() -> None:
+    said = refusal(Path("/dev/null/local"), free_port())
+    assert said.startswith("error: /dev/null/local is not writable (Not a directory): name a directory that is,")
 
 
 def home_of_nobody(tmp_path: Path) -> Path:

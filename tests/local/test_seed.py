@@ -1,5 +1,8 @@
 """The catalogue and the purchases that `make seed` adds."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -165,6 +168,15 @@ def test_without_a_running_up_it_says_so(
     assert main() == 1
     complaint = "error: `make up` does not run, or is not ready yet: start it in another terminal\n"
     assert capsys.readouterr() == ("", complaint)
+
+
+def test_history_without_a_running_up_says_so(tmp_path: Path) -> None:
+    project = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "faults.storefront_history", "--local", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(project / "lambda_src")}
+    ended = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    complaint = "error: `make up` does not run, or is not ready yet: start it in another terminal\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", complaint)
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "many", "10000001"])
