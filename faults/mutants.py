@@ -1,5 +1,6 @@
 """Breaks the protocol in each known way and shows that a check notices: `python -m faults.mutants [NAME...]`."""
 
+import logging
 import subprocess
 import sys
 import tempfile
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from faults import relaying as relays
 from faults.campaign import Report
 from faults.interruptions import Seen, Target
 from faults.model import explore, two_threads
@@ -21,8 +23,8 @@ SECONDS = {"calm": 8, "cuts": 12, "failovers": 12}
 def evidence(name: str) -> str:
     """What gave the mutation away; empty: nothing did."""
     check, _ = MUTATIONS[name]
-    if check == "interleavings":
-        command = [sys.executable, "-m", "faults.mutants", "--interleavings", name]
+    if check in ("interleavings", "relaying"):
+        command = [sys.executable, "-m", "faults.mutants", f"--{check}", name]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     if check in ("signals", "cancellations"):
         return "; ".join(_interrupted(check, name).wrong[:1])
@@ -61,6 +63,13 @@ def interleavings(name: str) -> str:
     return ""
 
 
+def relaying(name: str) -> str:
+    """Break the relay of this process and end it at each of its steps."""
+    logging.getLogger("cache_aside").setLevel(logging.CRITICAL)  # refusals are what this is for
+    MUTATIONS[name][1]()
+    return relays.wrong()
+
+
 def main() -> int:
     """How many mutations survived."""
     survivors = 0
@@ -76,5 +85,7 @@ def main() -> int:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--interleavings"]:
         sys.stdout.write(interleavings(sys.argv[2]))
+    elif sys.argv[1:2] == ["--relaying"]:
+        sys.stdout.write(relaying(sys.argv[2]))
     else:
         sys.exit(main())

@@ -1,10 +1,11 @@
 """Protocols that are broken on purpose, to show that the history check would notice."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from unittest import mock
 
 from cache_aside import aio_link, connection, flights, leases, link, protocol, relay
+from cache_aside.errors import CacheUnavailableError
 from cache_aside.results import Result, Served
 from cache_aside.steps import Command, Steps
 
@@ -93,6 +94,40 @@ def no_replay_after_failover() -> None:
     mock.patch.object(relay.Relay, "_replay", return_value=()).start()
 
 
+def relay_stops_at_a_refused_row() -> None:
+    """A refused row holds up the rows of its batch, and those behind it."""
+
+    def together(self: Any, rows: Any) -> Iterator[int]:
+        if refusal := self._refusal(rows):
+            raise CacheUnavailableError(refusal)
+        self._outbox.mark_delivered([row.id for row in rows])
+        yield len(rows)
+
+    mock.patch.object(relay.Relay, "_deliver", together).start()
+
+
+def relay_marks_before_it_deletes() -> None:
+    """A run that ends between the two has lost the deletion."""
+    refusal = relay.Relay._refusal
+
+    def mark_and_delete(self: Any, rows: Any) -> str:
+        self._outbox.mark_delivered([row.id for row in rows])
+        return refusal(self, rows)
+
+    mock.patch.object(relay.Relay, "_refusal", mark_and_delete).start()
+
+
+def relay_drops_what_is_refused() -> None:
+    """A refused row is marked as if its key were deleted."""
+    drop = lambda self, rows, reason: self._outbox.mark_delivered([row.id for row in rows])  # noqa: E731
+    mock.patch.object(relay.Relay, "_quarantine", drop).start()
+
+
+def relay_vouches_for_a_server_in_spite_of_a_quarantine() -> None:
+    """A server is trusted though a deletion could not be repeated on it."""
+    mock.patch.object(relay.Relay, "_trust", lambda self, name: self._outbox.record_replayed(name)).start()
+
+
 def delete_before_commit() -> None:
     """Writers delete the key before they commit; the workload does it."""
 
@@ -111,6 +146,10 @@ MUTATIONS: dict[str, tuple[str, Callable[[], None]]] = {
     "replies_are_left_unread": ("signals", replies_are_left_unread),
     "cancelled_readers_give_back_at_once": ("cancellations", cancelled_readers_give_back_at_once),
     "no_outbox": ("cuts", no_outbox),
+    "relay_stops_at_a_refused_row": ("relaying", relay_stops_at_a_refused_row),
+    "relay_marks_before_it_deletes": ("relaying", relay_marks_before_it_deletes),
+    "relay_drops_what_is_refused": ("relaying", relay_drops_what_is_refused),
+    "relay_vouches_in_spite_of_a_quarantine": ("relaying", relay_vouches_for_a_server_in_spite_of_a_quarantine),
     "no_replay_after_failover": ("failovers", no_replay_after_failover),
 }
 """By name: the check that catches it (a campaign, interruptions, the interleavings), and what breaks the protocol."""

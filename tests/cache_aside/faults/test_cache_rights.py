@@ -10,6 +10,7 @@ import redis
 from cache_aside import AsyncCacheAside, CacheAside, Credentials, Options, Policy, Relay, RelayReport, Replicas, Served
 from cache_aside.connection import BARRIER_KEY
 from constructs_lib import access_string
+from faults.outbox_table import Table
 from faults.replication import ReplicationGroup, client_of
 from local.tls import ensure_certificates
 from stacks.cache_rights import COMMANDS, KEY_PATTERNS
@@ -17,7 +18,6 @@ from storefront.entities import Product, Role, Session
 from storefront.policies import KEY_PREFIXES, PRODUCT, SESSION, product_key, session_key
 from tests.cache_aside.conftest import tls_of
 from tests.cache_aside.harness import Cache, OnLoop
-from tests.cache_aside.outboxes import Table
 
 pytestmark = pytest.mark.engines
 

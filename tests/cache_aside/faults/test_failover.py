@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from cache_aside import CacheAside, Options, Policy, Relay, Replicas, Served, SqlOutbox
+from faults.outbox_table import Table
 from faults.replication import AUTH_TOKEN, ReplicationGroup, client_of
 from local.tls import ensure_certificates
 from tests.cache_aside.conftest import tls_of
-from tests.cache_aside.outboxes import Table
 
 pytestmark = pytest.mark.engines
 PRODUCT = Policy(name="product", value_type=int, ttl_seconds=600, early_refresh_beta=0)

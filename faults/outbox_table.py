@@ -1,4 +1,4 @@
-"""Outboxes for tests, on SQLite: the library's own, on a database that needs no server."""
+"""The library's outbox on SQLite, a database that needs no server."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -23,6 +23,10 @@ class Table:
         """Keys of every row that is not marked, in quarantine or not."""
         found = self.connection.execute('SELECT "key" FROM cache_invalidations WHERE delivered_at IS NULL ORDER BY id')
         return [key for (key,) in found]
+
+    def keys(self) -> list[str]:
+        """Keys of every row that is left."""
+        return [key for (key,) in self.connection.execute('SELECT "key" FROM cache_invalidations')]
 
     def quarantined(self) -> dict[str, int]:
         """How often each key in quarantine has been refused."""
