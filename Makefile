@@ -87,7 +87,7 @@ soak: $(READY) ## the history check for longer: make soak MINUTES=30
 	HISTORY_SECONDS=$$(( $(MINUTES) * 60 )) pytest -q --timeout=0 tests/cache_aside/faults/test_history.py
 
 rotations: $(READY) ## ten rotations of the AUTH token in five minutes while the app serves
-	ROTATIONS=10 ROTATION_SECONDS=300 pytest -q -s --timeout=0 tests/storefront/test_rotation_under_load.py
+	ROTATIONS=10 ROTATION_SECONDS=300 pytest -q -s --timeout=0 tests/rotation/test_rotations_under_load.py
 
 FACTOR ?= 20
 contract-soak: $(READY) ## hold the app against its OpenAPI document with so many times the generated requests: make contract-soak FACTOR=20

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.optional import left_out
+from tests.optional import PARTS, Part, left_out
 
 PROJECT = Path(__file__).parents[1]
 MISSING = "no MariaDB server found; apt-get install mariadb-server-core mariadb-client-core"
@@ -23,12 +23,18 @@ def run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("processes", ["0", "2"])
-def test_without_mariadb_the_rest_runs_and_the_end_says_once_what_did_not(processes: str) -> None:
-    ended = run("-p", "tests.without_mariadb", "-n", processes)
+def test_without_mariadb_the_rest_runs_and_two_processes_say_once_what_did_not() -> None:
+    ended = run("-p", "tests.without_mariadb", "-n", "2")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert [line for line in ended.stdout.splitlines() if "NOT RUN" in line] == [f"NOT RUN: 1 test on MySQL: {MISSING}"]
+    said = [line for line in ended.stdout.splitlines() if "NOT RUN" in line]
+    assert said == [f"NOT RUN: 1 test on MySQL: {MISSING}"]
     assert "1 passed" in ended.stdout
+
+
+def test_engines_leaves_out_aloud_what_it_does_not_name() -> None:
+    ended = run(ENGINES="postgres", CI="true")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "NOT RUN: 1 test on MySQL: ENGINES=postgres" in ended.stdout.splitlines()
 
 
 def test_insisting_on_a_missing_engine_fails_with_one_line() -> None:
@@ -37,16 +43,12 @@ def test_insisting_on_a_missing_engine_fails_with_one_line() -> None:
     assert (ended.stdout + ended.stderr).strip() == f"ERROR: ENGINES=postgres,mysql: {MISSING}"
 
 
-def test_ci_leaves_nothing_out_that_nobody_named() -> None:
-    ended = run("-p", "tests.without_mariadb", CI="true")
-    assert ended.returncode == pytest.ExitCode.USAGE_ERROR
-    assert (ended.stdout + ended.stderr).strip() == f"ERROR: CI=true runs every test: {MISSING}"
-
-
-def test_engines_leaves_out_aloud_what_it_does_not_name() -> None:
-    ended = run("-p", "tests.without_mariadb", ENGINES="postgres", CI="true")
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "NOT RUN: 1 test on MySQL: ENGINES=postgres" in ended.stdout.splitlines()
+@pytest.mark.parametrize("part", PARTS)
+def test_ci_leaves_nothing_out_that_nobody_named(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PARTS, part, Part("of this test", lambda: "nobody found it"))
+    assert left_out({})[part] == "nobody found it"
+    with pytest.raises(pytest.UsageError, match=r"^CI=true runs every test: nobody found it$"):
+        left_out({"CI": "true"})
 
 
 @pytest.mark.parametrize("engines", ["oracle", "", "postgres,oracle"])

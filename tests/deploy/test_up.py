@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -221,7 +222,8 @@ def test_directory_that_cannot_be_written_is_named() -> None:
 
 
 def home_of_nobody(tmp_path: Path) -> Path:
-    for directory in (tmp_path, *tmp_path.parents[:2]):
+    ours = len(tmp_path.relative_to(tempfile.gettempdir()).parts)
+    for directory in (tmp_path, *tmp_path.parents)[:ours]:
         directory.chmod(0o755)
     return tmp_path / "local"
 

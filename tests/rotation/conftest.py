@@ -1,4 +1,4 @@
-"""The rotation function over a real Valkey and a control plane on loopback."""
+"""The rotation function over a real Valkey and a control plane on loopback; the app while credentials change."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +10,39 @@ from local.tls import ensure_certificates
 from tests.rotation.fake_aws import FakeAws
 from tests.rotation.scene import FIRST_TOKEN, Scene
 from tests.rotation.server_with_tokens import ServerWithTokens
+from tests.storefront.conftest import (
+    app,
+    cache,
+    certificates,
+    client,
+    directory,
+    engine,
+    environment,
+    migrated,
+    operator,
+    product,
+    secrets_manager,
+    settings,
+    token,
+    valkey,
+)
+
+__all__ = [
+    "app",
+    "cache",
+    "certificates",
+    "client",
+    "directory",
+    "engine",
+    "environment",
+    "migrated",
+    "operator",
+    "product",
+    "secrets_manager",
+    "settings",
+    "token",
+    "valkey",
+]
 
 MakeScene = Callable[..., Scene]
 
@@ -20,9 +53,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerWithToken
     directory: Path = tmp_path_factory.mktemp("rotation")
     engine = Valkey(directory, auth_token=FIRST_TOKEN, certificates=ensure_certificates(directory / "tls"))
     engine.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSL_CERT_FILE", str(engine.certificates.ca_file))
-        yield ServerWithTokens(engine)
+    yield ServerWithTokens(engine)
     engine.stop()
 
 
@@ -30,15 +61,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerWithToken
 def aws() -> Iterator[FakeAws]:
     """Secrets Manager and ElastiCache."""
     fake = FakeAws()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", fake.url)
-        yield fake
+    yield fake
     fake.close()
 
 
 @pytest.fixture
-def make_scene(aws: FakeAws, server: ServerWithTokens) -> MakeScene:
-    """Makes scenes, each of which begins anew."""
+def make_scene(aws: FakeAws, server: ServerWithTokens, monkeypatch: pytest.MonkeyPatch) -> MakeScene:
+    """Makes scenes, each of which begins anew. The app's tests have another environment in between."""
+    monkeypatch.setenv("SSL_CERT_FILE", server.ca_file)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
     return lambda **options: Scene(aws, server, **options)
 
 

@@ -75,6 +75,8 @@ def _handler(answer: Callable[[str, dict[str, Any]], Any]) -> type[BaseHTTPReque
     """Both protocols: JSON 1.1 of Secrets Manager and the query protocol, with XML answers, of ElastiCache."""
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # boto3 keeps its connection
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             target = self.headers.get("X-Amz-Target")

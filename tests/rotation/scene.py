@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import boto3
@@ -19,6 +20,22 @@ from tests.rotation.server_with_tokens import ServerWithTokens
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 FIRST_TOKEN = "the-token-that-the-group-was-created-with"
 _ATTEMPTS = 8  # Secrets Manager does not say how many; more than any test needs
+
+
+_listeners: list[Callable[[Any], None]] = []
+
+
+@cache
+def _session() -> boto3.Session:
+    """One for all scenes: to read the models of the services takes longer than a rotation."""
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="eu-west-1")
+    session.events.register("after-call.*.*", _tell)
+    return session
+
+
+def _tell(model: Any, **_: object) -> None:
+    for listener in _listeners:
+        listener(model)
 
 
 class Crash(BaseException):
@@ -59,15 +76,14 @@ class Scene:
         self.aws.group = FakeGroup(self.server, FIRST_TOKEN, seconds=self.modification_seconds)
         self.aws.broken.clear()
         self.aws.refused.clear()
-        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="eu-west-1")
-        session.events.register("after-call.*.*", self._after_call)
+        _listeners[:] = [self._after_call]
         settings = Settings(
             cache=parse_endpoint(self.server.endpoint, default_port=6379),
             secret_arn=ARN,
             replication_group_id=GROUP,
             drain_seconds=self.drain_seconds,
         )
-        self.function = Function(settings, session, poll_seconds=0.01)
+        self.function = Function(settings, _session(), poll_seconds=0.01)
 
     def step(self, step: str, version: str, *, seconds: float = 600) -> dict[str, str]:
         """One step, as Secrets Manager asks for it."""
@@ -112,7 +128,7 @@ class Scene:
             self.errors.append(error)
             return None
 
-    def _after_call(self, model: Any, **_: object) -> None:
+    def _after_call(self, model: Any) -> None:
         self.calls.append(model.name)
         if self.crash_at == len(self.calls) - 1:
             raise Crash(model.name)

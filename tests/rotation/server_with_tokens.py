@@ -15,7 +15,7 @@ class ServerWithTokens:
 
     def __init__(self, valkey: Valkey) -> None:
         self._valkey = valkey
-        self._ca_file = str(valkey.certificates.ca_file)
+        self.ca_file = str(valkey.certificates.ca_file)
         with self._connect("default", valkey.auth_token) as first:
             first.acl_setuser(_ADMIN, enabled=True, passwords=[f"+{_ADMIN_PASSWORD}"], commands=["+@all"], keys=["*"])
 
@@ -50,7 +50,7 @@ class ServerWithTokens:
             username=username,
             password=password,
             ssl=True,
-            ssl_ca_certs=self._ca_file,
+            ssl_ca_certs=self.ca_file,
             socket_timeout=10,
             retry=Retry(NoBackoff(), 0),
         )

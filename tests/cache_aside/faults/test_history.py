@@ -7,7 +7,7 @@ import pytest
 from faults.campaign import CAMPAIGNS, run
 from faults.history import Read, Write, violations
 
-SECONDS = float(os.environ.get("HISTORY_SECONDS", "60"))
+SECONDS = float(os.environ.get("HISTORY_SECONDS", "32"))
 
 
 def read(begin: float, version: int) -> Read:

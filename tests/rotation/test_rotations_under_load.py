@@ -24,11 +24,12 @@ from tests.rotation.fake_secret import ARN
 from tests.rotation.scene import FIRST_TOKEN, Scene
 from tests.rotation.server_with_tokens import ServerWithTokens
 
-pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("environment")]
+pytestmark = [pytest.mark.engines, pytest.mark.only_on("postgres"), pytest.mark.usefixtures("environment")]
 
-ROTATIONS = int(os.environ.get("ROTATIONS", "3"))
-SECONDS = float(os.environ.get("ROTATION_SECONDS", "20")) / ROTATIONS
+ROTATIONS = int(os.environ.get("ROTATIONS", "2"))
+SECONDS = float(os.environ.get("ROTATION_SECONDS", "8")) / ROTATIONS
 WORKERS = 3
+ANSWERS = {f"{kind} on {each}" for kind in ("read", "write") for each in ("an old connection", "a new connection")}
 
 
 @pytest.fixture
@@ -119,10 +120,11 @@ def test_no_request_fails_while_the_token_rotates(scene: Scene, settings: Settin
                 time.sleep(SECONDS / 50)
             tokens.append(scene.current())
             time.sleep(max(0.0, began + SECONDS - time.monotonic()))
+        while load.answers.keys() <= ANSWERS and any(load.answers[answer] < 10 for answer in ANSWERS):
+            time.sleep(0.01)
 
     sys.stdout.write(f"\n{ROTATIONS} rotations in {SECONDS * ROTATIONS:.0f} s: {dict(load.answers)}\n")
     assert [scene.server.takes(each) for each in tokens] == [False] * ROTATIONS + [True]
     assert scene.aws.broken == []
-    connections = ("an old connection", "a new connection")
-    assert set(load.answers) == {f"{kind} on {each}" for kind in ("read", "write") for each in connections}
+    assert load.answers.keys() == ANSWERS
     assert min(load.answers.values()) >= 10
