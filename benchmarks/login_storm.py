@@ -64,6 +64,10 @@ class Client:
             raise
         return answer.status, dict(answer.headers)
 
+    def close(self) -> None:
+        """The next request opens a new one."""
+        self._connection.close()
+
 
 def read(url: str, seconds: float) -> Reads:
     """Read for so long."""
@@ -100,6 +104,7 @@ def storm(url: str, login: Mapping[str, str], stop: Any, impatient: bool, answer
             with lock:
                 counts[str(status)] += 1
             if not impatient and "Retry-After" in headers:
+                client.close()  # the server closes idle connections
                 stop.wait(int(headers["Retry-After"]))
 
     with ThreadPoolExecutor(CLIENTS) as pool:

@@ -54,6 +54,13 @@ class Session(msgspec.Struct, frozen=True):
     expires_at: datetime
 
 
+class SealedSession(msgspec.Struct, frozen=True):
+    """A session as it is cached: see seals.py."""
+
+    session: Session
+    seal: bytes
+
+
 class Flag(msgspec.Struct, frozen=True):
     """Whether a feature is on, and for how many of its users: 0 to 100 percent."""
 

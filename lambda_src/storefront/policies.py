@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from cache_aside import LoadUnavailableError, Policy
 from storefront.database import DatabaseUnavailableError
-from storefront.entities import Bestseller, Flag, Product, Session
+from storefront.entities import Bestseller, Flag, Product, SealedSession
 
 PRODUCT_PREFIX = "product:"
 SESSION_PREFIX = "session:"
@@ -54,16 +54,17 @@ Promise: no read that begins after a write was acknowledged shows what was befor
 _MOST_SESSION_SECONDS = 600
 
 
-def _session_ttl_seconds(session: Session) -> float:
-    return min((session.expires_at - datetime.now(UTC)).total_seconds(), _MOST_SESSION_SECONDS)
+def _session_ttl_seconds(sealed: SealedSession) -> float:
+    return min((sealed.session.expires_at - datetime.now(UTC)).total_seconds(), _MOST_SESSION_SECONDS)
 
 
-SESSION = Policy(name="session", value_type=Session, ttl_seconds=_session_ttl_seconds, fail_closed=True)
-"""Deleted by: logging out, and a new password. TTL: the rest of the session's life, but ten minutes at most, which is
-how long a session outlives a user whom somebody deletes in SQL, past this app.
+SESSION = Policy(name="session", value_type=SealedSession, ttl_seconds=_session_ttl_seconds, fail_closed=True)
+"""Deleted by: logging out, a new password, and a change of the user's role. TTL: the rest of the session's life, but
+ten minutes at most, which is how long reads still know a user whom somebody deletes in SQL. Writes ask anew.
 Database down: who is cached is let in, nobody else: 503. Cache down, or after a failover: asks the database.
 Promise: refused everywhere once logging out was confirmed. Tokens that are none are not remembered: guesses would
-drive everything else out of the cache.
+drive everything else out of the cache. An entry without the app's seal, or under another key than its own, is deleted
+and the database asked: whoever can write to the cache cannot become an operator.
 """
 
 FLAG = Policy(

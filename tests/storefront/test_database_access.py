@@ -56,6 +56,7 @@ def assert_refused(engine: SqlEngine, role: str, statement: str) -> None:
         "DELETE FROM inventory",
         "INSERT INTO flags (name, enabled, rollout_percent) VALUES ('x', true, 100)",
         "DELETE FROM users",
+        "UPDATE seal_secrets SET id = 2",
         "UPDATE sessions SET user_id = 1",
         "UPDATE cache_invalidations SET \"key\" = 'another'",
         "INSERT INTO cache_invalidations (\"key\", created_at) VALUES ('key', '2000-01-01')",

@@ -66,6 +66,7 @@ CALLS: dict[type, dict[str, Callable[[Any], object]]] = {
         "insert": lambda sessions: sessions.insert(
             bytes(32), Account(42, "", Role.CUSTOMER), now() + 60 * MINUTE, now=now()
         ),
+        "seal_secret": lambda sessions: sessions.seal_secret(),
         "find": lambda sessions: sessions.find(TOKEN_HASH, now=now()),
         "delete": lambda sessions: sessions.delete(TOKEN_HASH),
     },
@@ -95,7 +96,7 @@ READS_ALL = {
     # The aggregation that the leaderboard's policy is for, joined with names.
     "SalesRepository.bestsellers": {"purchases", "products"},
 }
-SMALL = {"alembic_version", "flags", "replayed_servers"}
+SMALL = {"alembic_version", "flags", "replayed_servers", "seal_secrets"}
 
 
 class Filling(NamedTuple):

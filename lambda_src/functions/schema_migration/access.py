@@ -1,4 +1,6 @@
-"""Who may do what in the database: the app's role and the first operator."""
+"""Who may do what: the app's role in the database, the first operator, and the secret that seals cached sessions."""
+
+import secrets
 
 import sqlalchemy as sa
 
@@ -11,6 +13,7 @@ RIGHTS = {
     "products": "SELECT, INSERT, UPDATE, DELETE",
     "users": "SELECT, INSERT (username, password_hash, role), UPDATE (password_hash, role)",
     "sessions": "SELECT, INSERT, DELETE",
+    "seal_secrets": "SELECT",
     "inventory": "SELECT, INSERT, UPDATE (available)",
     "purchases": "SELECT, INSERT (product_id, user_id, quantity, unit_price)",
     "flags": "SELECT, UPDATE (enabled, rollout_percent)",
@@ -27,3 +30,10 @@ def ensure_operator(connection: sa.Connection, operator: Login) -> None:
             sa.text("INSERT INTO users (username, password_hash, role) VALUES (:username, :hash, 'operator')"),
             {"username": username, "hash": hash_password(operator.password)},
         )
+
+
+def ensure_seal_secret(connection: sa.Connection) -> None:
+    """Makes the secret of `storefront.seals` if there is none. Another one makes every cached session be read anew."""
+    if not connection.scalar(sa.text("SELECT 1 FROM seal_secrets WHERE id = 1")):
+        insert = sa.text("INSERT INTO seal_secrets (id, secret) VALUES (1, :secret)")
+        connection.execute(insert, {"secret": secrets.token_bytes(32)})

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cache_aside import OutboxRow
 from functions.schema_migration import flags
-from functions.schema_migration.access import ensure_operator
+from functions.schema_migration.access import ensure_operator, ensure_seal_secret
 from functions.schema_migration.delivery import delete_from_cache
 from functions.schema_migration.engine import Engine, engine_of
 from functions.schema_migration.revisions import upgrade
@@ -19,7 +19,7 @@ from storefront.repositories.outbox import outbox_of
 
 
 def migrate(settings: Settings, *, master: Login, operator: Login, sample_data: bool) -> str:
-    """Schema, role, rights, first operator, flags, sample data; returns the database's revision.
+    """Schema, role, rights, first operator, seal secret, flags, sample data; returns the database's revision.
 
     Safe to repeat, after a crash in its middle too, and to run concurrently. On PostgreSQL all of it commits or none
     does; on MySQL every change of the schema or of rights commits by itself. MigrationError says why not, in the
@@ -34,6 +34,7 @@ def migrate(settings: Settings, *, master: Login, operator: Login, sample_data: 
             revision = upgrade(connection)
             engine.ensure_app_role(connection, settings.app_role, settings.app_password)
             ensure_operator(connection, operator)
+            ensure_seal_secret(connection)
             if sample_data:
                 if not engine.ever_held_a_row(connection, "products"):
                     load_sample_data(connection)

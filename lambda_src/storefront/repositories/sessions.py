@@ -1,4 +1,4 @@
-"""The tables `users` and `sessions`."""
+"""The tables `users` and `sessions`, and the secret of cached sessions in `seal_secrets`."""
 
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -53,6 +53,10 @@ class SessionRepository:
             return True
 
         return self._database.transact(work)
+
+    def seal_secret(self) -> bytes:
+        """The secret of `Seals`, which the migration has made."""
+        return bytes(self._database.read("SELECT secret FROM seal_secrets WHERE id = 1")[0][0])
 
     def find(self, token_hash: bytes, *, now: datetime) -> Session | None:
         """The session, or None when there is none that lasts beyond `now`."""

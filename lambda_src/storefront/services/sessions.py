@@ -1,19 +1,23 @@
 """Logging in and out."""
 
 import hashlib
+import logging
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from cache_aside import CacheAside, Invalidation, Replicas
-from storefront.entities import Session, canonical
+from storefront.entities import SealedSession, Session, canonical
 from storefront.errors import NotLoggedInError, WrongCredentialsError
 from storefront.passwords import Passwords
 from storefront.policies import SESSION, session_key
 from storefront.repositories.sessions import SessionRepository
+from storefront.seals import Seals
 from storefront.services.invalidation import Invalidator
 
 LIFETIME = timedelta(hours=8)
+
+logger = logging.getLogger(__name__)
 
 
 def utc_now() -> datetime:
@@ -37,6 +41,7 @@ class SessionService:
         self._invalidator = invalidator
         self._passwords = passwords
         self._clock = clock
+        self._seals = Seals(repository.seal_secret)
 
     def log_in(self, username: str, password: str) -> tuple[str, Session]:
         """A new token and its session. WrongCredentialsError takes as long for a user that does not exist.
@@ -55,11 +60,20 @@ class SessionService:
     def current(self, token: str) -> Session:
         """The session of this token. NotLoggedInError; DatabaseUnavailableError, OverloadedError."""
         hashed, now = token_hash(token), self._clock()
-        load = lambda: self._repository.find(hashed, now=now)  # noqa: E731
-        session = self._cache.get_or_load(session_key(hashed), load, policy=SESSION).value
-        if session is None or session.expires_at <= now:
+        key = session_key(hashed)
+
+        def load() -> SealedSession | None:
+            found = self._repository.find(hashed, now=now)
+            return self._seals.seal(hashed, found) if found else None
+
+        sealed = self._cache.get_or_load(key, load, policy=SESSION).value
+        if sealed is not None and not self._seals.holds(hashed, sealed):
+            logger.error("%s holds a session that this app has not sealed for it; asking the database", key)
+            self._cache.invalidate(key)
+            sealed = load()
+        if sealed is None or sealed.session.expires_at <= now:
             raise NotLoggedInError
-        return session
+        return sealed.session
 
     def log_out(self, token: str) -> Invalidation:
         """Ends the session of this token; confirmed once no server that may answer for the cache knows it any more.

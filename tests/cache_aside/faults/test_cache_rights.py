@@ -14,7 +14,7 @@ from faults.outbox_table import Table
 from faults.replication import ReplicationGroup, client_of
 from local.tls import ensure_certificates
 from stacks.cache_rights import COMMANDS, KEY_PATTERNS
-from storefront.entities import Product, Role, Session
+from storefront.entities import Product, Role, SealedSession, Session
 from storefront.policies import KEY_PREFIXES, PRODUCT, SESSION, product_key, session_key
 from tests.cache_aside.conftest import tls_of
 from tests.cache_aside.harness import Cache, OnLoop
@@ -86,8 +86,8 @@ def run(client: redis.Redis, *command: str | int) -> object:
     return send(*command)
 
 
-def a_session() -> Session:
-    return Session(1, "operator", Role.OPERATOR, datetime.now(UTC) + timedelta(hours=1))
+def a_session() -> SealedSession:
+    return SealedSession(Session(1, "operator", Role.OPERATOR, datetime.now(UTC) + timedelta(hours=1)), b"")
 
 
 def test_prefixes_that_the_user_may_touch_are_those_of_the_policies() -> None:
