@@ -39,7 +39,9 @@ class Site:
         """Of one instrument: how often, by attributes."""
         data = self._reader.get_metrics_data()
         assert data is not None
-        metrics: list[Any] = [m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics if m.name == name]
+        metrics: list[Any] = [
+            m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics if m.name == name
+        ]
         return {
             tuple(sorted((point.attributes or {}).items())): getattr(point, "count", None) or point.value
             for metric in metrics
