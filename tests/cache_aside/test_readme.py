@@ -41,20 +41,20 @@ def test_example_reads_and_writes_in_the_steps_of_the_picture() -> None:
     exec(example, code)  # noqa: S102 - the README's own text
     cache = CacheAside(FakeTransport(Recording(steps)))
     product = code["Product"]
-    rows[42] = product(42, "Lamp", 66.07)
+    rows[42] = product(42, "Lamp", 6607)
 
     assert code["get_product"](cache, 42).name == "Lamp"
-    assert steps == arrows("1", "2", "3", "4")
+    assert steps == arrows("R1", "R2", "R3", "R4")
     steps.clear()
     assert code["get_product"](cache, 42).name == "Lamp"
-    assert steps == arrows("1")
+    assert steps == arrows("R1")
     steps.clear()
-    assert code["update_product"](cache, product(42, "Desk", 349.5)).confirmed
-    assert steps == arrows("5", "6")
+    assert code["update_product"](cache, product(42, "Desk", 34950)).confirmed
+    assert steps == arrows("W1", "W2")
     assert code["get_product"](cache, 42).name == "Desk"
 
 
 def arrows(*numbers: str) -> list[str]:
     """The command on each of these arrows of the README's picture: its first word in capitals."""
-    labels = dict(re.findall(r'\|"(\d) ([^"]*)"\|', README))
+    labels = dict(re.findall(r'\|"([RW]\d) ([^"]*)"\|', README))
     return [re.findall(r"\b[A-Z]{3,}\b", labels[number])[0] for number in numbers]
