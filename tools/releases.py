@@ -25,20 +25,8 @@ def run(releases: dict[str, str], tests: Sequence[str] = _TESTS) -> subprocess.C
     """The tests with these releases in front of the pinned ones."""
     pins = [f"{name}=={version}" for name, version in releases.items()]
     folder = _FOLDER / "-".join(releases.values())
-    if not folder.exists():
-        install: list[str | Path] = [
-            "uv",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--python",
-            sys.executable,
-            "--target",
-            folder,
-            *pins,
-        ]
-        subprocess.run(install, check=True)
+    install: list[str | Path] = ["uv", "pip", "install", "--quiet", "--python", sys.executable, "--target", folder]
+    subprocess.run([*install, *pins], check=True)
     path = os.pathsep.join(map(str, (folder, ROOT, ROOT / "lambda_src")))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not fake"]
     command += [str(ROOT / "tests/cache_aside" / name) for name in tests]
