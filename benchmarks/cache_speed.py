@@ -139,14 +139,13 @@ def _hits(contender: Any, count: int, times: int) -> tuple[float, float]:
 def over_keys(address: Address, counts: list[int], *, times: int) -> Iterator[tuple[int, float, float]]:
     """Keys in the cache, and the median hit of redis-py and of cache_aside over them, in microseconds."""
     raw, done = encode(PRODUCT), 0
-    envelope = POLICY.codec.encode(PRODUCT, expires=time.time() + 3600, load_seconds=0.01)
     floor, ours = RedisPy(address), OurSync(address)
     with redis.Redis(**address.options) as operator:
         for count in counts:
             while done < count:
                 step = min(count, done + 10_000)
                 operator.mset({f"raw:{number}": raw for number in range(done, step)})
-                operator.mset({f"key:{number}": envelope for number in range(done, step)})
+                operator.mset({f"key:{number}": _envelope(f"key:{number}") for number in range(done, step)})
                 done = step
             numbers = [number * 7919 % count for number in range(times)]
             yield (
@@ -154,6 +153,10 @@ def over_keys(address: Address, counts: list[int], *, times: int) -> Iterator[tu
                 _median(lambda number: floor.get(f"raw:{number}", lambda: PRODUCT), numbers),
                 _median(lambda number: ours.get(f"key:{number}", lambda: PRODUCT), numbers),
             )
+
+
+def _envelope(key: str) -> bytes:
+    return POLICY.codec.encode(key, PRODUCT, expires=time.time() + 3600, load_seconds=0.01)
 
 
 def _median(read: Callable[[int], object], numbers: list[int]) -> float:

@@ -227,7 +227,7 @@ def _disagreements(site: Site) -> list[str]:
     found = []
     with client_of(site.group.primary) as operator:
         for key in KEYS:
-            entry = ITEM.codec.read(operator.get(key), time.time(), lambda: 0.0)
+            entry = ITEM.codec.read(key, operator.get(key), time.time(), lambda: 0.0)
             if entry.state is State.FRESH and entry.value != database.version(key):
                 found.append(f"{key}: cached {entry.value}, stored {database.version(key)}")
     return found

@@ -54,11 +54,12 @@ class FakeServer:
         assert script == COMPARE_AND_SET
         return self._compare_and_set(key, *arguments)
 
-    def _compare_and_set(self, key: str, old: bytes, new: bytes, ttl_ms: int) -> int:
-        if self.peek(key) != old:
+    def _compare_and_set(self, key: str, old: bytes, new: bytes, ttl_ms: int, scope: str) -> int:
+        held = self.peek(key)
+        if held is None or not held.startswith(old) or (scope == "all" and held != old):
             return 0
         if new:
-            self._store(key, new, ttl_ms)
+            self._store(key, new + (held[len(new) :] if scope == "tail" else b""), ttl_ms)
         else:
             del self._data[key]
         return 1

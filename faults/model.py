@@ -7,9 +7,10 @@ are enumerated by depth-first search, each replayed from the start because gener
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from math import inf
 from typing import Any
 
-from cache_aside.flights import Flights
+from cache_aside.flights import Flights, Queue
 from cache_aside.policy import Policy
 from cache_aside.protocol import ReadThrough, Surroundings
 from cache_aside.results import Result
@@ -51,7 +52,8 @@ class World:
 
     def surroundings(self, *, draw: Callable[[], float] = lambda: 0.5) -> Surroundings:
         """The clocks of this world."""
-        return Surroundings(Flights(FakeLatch), clock=lambda: self.now, monotonic=lambda: self.now, draw=draw)
+        flights, past, now = Flights(FakeLatch), Queue(FakeLatch), lambda: self.now
+        return Surroundings(flights, past, clock=now, monotonic=now, draw=draw, cache_seconds=inf)
 
     def perform(self, command: object) -> Any:
         """What the driver of a real process would do."""

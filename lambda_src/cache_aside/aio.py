@@ -14,9 +14,9 @@ from cache_aside.cached import Cached
 from cache_aside.connection import Server, Trust
 from cache_aside.credentials import AuthToken
 from cache_aside.errors import CacheUnavailableError, LoadTimeoutError, OverloadedError
-from cache_aside.flights import Flights
+from cache_aside.flights import Flights, Queue
 from cache_aside.invalidation import identify, invalidate
-from cache_aside.observe import SILENT, Event, Observer
+from cache_aside.observe import Event, Observer, guarded, log_once
 from cache_aside.policy import DEFAULTS, Options, Policy
 from cache_aside.protocol import ReadThrough, Surroundings
 from cache_aside.results import Invalidation, Replicas, Result
@@ -34,8 +34,10 @@ class AsyncCacheAside:
     def __init__(
         self, transport: AsyncTransport, *, options: Options = DEFAULTS, observer: Observer | None = None
     ) -> None:
-        self._transport, self._options, self._observer = transport, options, observer or SILENT
-        self._reads = ReadThrough(Surroundings(Flights(asyncio.Event), self._observer))
+        self._transport, self._options, self._observer = transport, options, guarded(observer)
+        flights, past = Flights(asyncio.Event), Queue(asyncio.Event)
+        most = options.read_timeout_seconds + options.probe_timeout_seconds
+        self._reads = ReadThrough(Surroundings(flights, past, self._observer, cache_seconds=most))
         self._places = asyncio.Semaphore(options.bypass_concurrency)
         self._workers = asyncio.Semaphore(options.background_workers)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -62,7 +64,7 @@ class AsyncCacheAside:
             trust=Trust(is_replayed),
             connections=options.connections,
             background=options.background,
-            observer=observer or SILENT,
+            observer=guarded(observer),
         )
         return cls(link, options=options, observer=observer)
 
@@ -97,7 +99,8 @@ class AsyncCacheAside:
     ) -> dict[str, Result[T]]:
         """The values of many keys: one round trip, and one call of `load(missing, *args)` with the missing keys."""
         started = time.monotonic()
-        steps = self._reads.get_many(tuple(keys), policy)
+        behind = policy.background and bool(args) and self._options.background
+        steps = self._reads.get_many(tuple(keys), policy, behind=behind)
         results: dict[str, Result[T]] = await self._drive(steps, lambda missing: load(missing, *args))
         for result in results.values():
             self._observer.on_event(policy.name, result.served, time.monotonic() - started)
@@ -212,5 +215,5 @@ class AsyncCacheAside:
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log_once(f"background {type(error)}", "a load in the background failed", error)

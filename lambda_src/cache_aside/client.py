@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
 from cache_aside.breaker import Breaker
@@ -15,10 +15,10 @@ from cache_aside.cached import Cached
 from cache_aside.connection import Server, Trust
 from cache_aside.credentials import AuthToken
 from cache_aside.errors import CacheUnavailableError, OverloadedError
-from cache_aside.flights import Flights
+from cache_aside.flights import Flights, Queue
 from cache_aside.invalidation import identify, invalidate
 from cache_aside.link import Link, Transport
-from cache_aside.observe import SILENT, Event, Observer
+from cache_aside.observe import Event, Observer, guarded, log_once
 from cache_aside.policy import DEFAULTS, Options, Policy
 from cache_aside.protocol import ReadThrough, Surroundings
 from cache_aside.results import Invalidation, Replicas, Result
@@ -34,9 +34,10 @@ class CacheAside:
     """Reads through the cache and never keeps a value that was invalidated. Safe for threads and for fork."""
 
     def __init__(self, transport: Transport, *, options: Options = DEFAULTS, observer: Observer | None = None) -> None:
-        self._transport, self._options, self._observer = transport, options, observer or SILENT
-        self._flights = Flights(threading.Event)
-        self._reads = ReadThrough(Surroundings(self._flights, self._observer))
+        self._transport, self._options, self._observer = transport, options, guarded(observer)
+        self._flights, self._past = Flights(threading.Event), Queue(threading.Event)
+        most = options.read_timeout_seconds + options.probe_timeout_seconds
+        self._reads = ReadThrough(Surroundings(self._flights, self._past, self._observer, cache_seconds=most))
         self._places = threading.BoundedSemaphore(options.bypass_concurrency)
         self._workers: ThreadPoolExecutor | None = None
         _clients.add(self)
@@ -72,7 +73,7 @@ class CacheAside:
             breaker=Breaker(options.probe_interval_seconds, options.probe_timeout_seconds),
             trust=Trust(is_replayed),
             background=options.background,
-            observer=observer or SILENT,
+            observer=guarded(observer),
         )
         return cls(link, options=options, observer=observer)
 
@@ -103,7 +104,8 @@ class CacheAside:
     ) -> dict[str, Result[T]]:
         """The values of many keys: one round trip, and one call of `load(missing, *args)` with the missing keys."""
         started = time.monotonic()
-        steps = self._reads.get_many(tuple(keys), policy)
+        behind = policy.background and bool(args) and self._options.background
+        steps = self._reads.get_many(tuple(keys), policy, behind=behind)
         results: dict[str, Result[T]] = self._drive(steps, lambda missing: load(missing, *args))
         for result in results.values():
             self._observer.on_event(policy.name, result.served, time.monotonic() - started)
@@ -159,6 +161,7 @@ class CacheAside:
         """In the child: forget what the parent's threads were doing. Called by itself."""
         self._transport.after_fork()
         self._flights.forget()
+        self._past.forget()
         self._places = threading.BoundedSemaphore(self._options.bypass_concurrency)
         self._workers = None
 
@@ -208,9 +211,20 @@ class CacheAside:
     def _behind(self, step: Background, load: LoadMany[Any] | None) -> Any:
         if self._workers is None:
             self._workers = ThreadPoolExecutor(self._options.background_workers, "cache-background")
-        future = self._workers.submit(self._drive, step.steps, load)
+        try:
+            future = self._workers.submit(self._drive, step.steps, load)
+        except RuntimeError:  # no thread can start, or the client is closed
+            return self._drive(step.steps, load)
         wait((future,), step.wait_seconds)
-        return future.result() if future.done() else None
+        if future.done():
+            return future.result()
+        future.add_done_callback(_report)
+        return None
+
+
+def _report(future: Future[Any]) -> None:
+    if not future.cancelled() and (error := future.exception()) is not None:
+        log_once(f"background {type(error)}", "a load in the background failed", error)
 
 
 _clients: weakref.WeakSet[CacheAside] = weakref.WeakSet()

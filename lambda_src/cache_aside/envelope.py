@@ -1,10 +1,13 @@
-"""The bytes under a key: a lease (somebody is loading), a value, or a value that somebody is refreshing.
+"""The bytes under a key: a lease (somebody is loading), a mark (not worth caching just now), or a value.
 
     lease  "L" nonce
-    value  "V" schema nonce expires_ms claimed_until_ms load_ms JSON      ("N" and no JSON: the source has none)
+    mark   "M" nonce
+    value  "V" nonce schema expires_ms claimed_until_ms load_ms size key JSON   ("N" and no JSON: the source has none)
 
-The nonce makes every lease and every fill unique, so that a compare-and-set can tell that a key held the same bytes all
-along: v1, v2, v1 does not fool it. `claimed_until_ms` marks a refresh in progress without hiding the value.
+The nonce makes every lease and every fill unique, so that a compare-and-set can tell by the first 13 bytes that a key
+held the same bytes all along: v1, v2, v1 does not fool it. `claimed_until_ms` marks a refresh in progress without
+hiding the value. A value names its key (`size` bytes of it) and is read under no other: a guard against mix-ups, not
+against attackers.
 """
 
 import hashlib
@@ -13,17 +16,19 @@ import os
 import struct
 from collections.abc import Callable
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from cache_aside.errors import PolicyError
 
 T = TypeVar("T")
-_HEADER = struct.Struct(">9s12sQQI")
-_CLAIM = struct.Struct(">9s12sQQ")
-_LEASE_SIZE = 1 + 12
+_HEADER = struct.Struct(">c12s8sQQIH")
+_CLAIM = struct.Struct(">c12s8sQQ")
+_TOKEN_BYTES = 1 + 12
 _MAX_LOAD_MS = 2**32 - 1
+_MAX_MS = 2**63
+_UNDECODABLE = (struct.error, msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class State(Enum):
@@ -31,6 +36,7 @@ class State(Enum):
 
     ABSENT = "absent"
     LEASED = "leased"
+    MARKED = "marked"
     UNREADABLE = "unreadable"
     REFUSED = "refused"
     FRESH = "fresh"
@@ -38,7 +44,7 @@ class State(Enum):
 
 
 class Entry(msgspec.Struct, Generic[T], frozen=True):
-    """What a reader found, with the exact bytes that a compare-and-set starts from."""
+    """What a reader found, with the bytes that a compare-and-set starts from."""
 
     state: State
     raw: bytes | None = None
@@ -57,14 +63,25 @@ def new_lease() -> bytes:
     return b"L" + os.urandom(12)
 
 
-def schema_id(value_type: object, version: int) -> bytes:
+def new_mark() -> bytes:
+    """What tells readers for a moment that each may load for itself."""
+    return b"M" + os.urandom(12)
+
+
+def token(raw: bytes) -> bytes:
+    """The part of a value that no other value has."""
+    return raw[:_TOKEN_BYTES]
+
+
+def schema_id(value_type: Any, version: int) -> bytes:
     """Eight bytes that change with the type's shape or with the policy's version.
 
     Raises:
         PolicyError: msgspec cannot describe the type.
     """
     try:
-        shape = msgspec.json.encode(msgspec.json.schema(value_type), order="sorted")
+        described = value_type.model_json_schema() if _is_pydantic(value_type) else msgspec.json.schema(value_type)
+        shape = msgspec.json.encode(described, order="sorted")
     except TypeError as error:
         raise PolicyError(f"msgspec cannot serialize {value_type!r}: {error}") from error
     return hashlib.blake2b(shape + b"\0%d" % version, digest_size=8).digest()
@@ -74,24 +91,47 @@ class Codec(Generic[T]):
     """Encodes and decodes the envelopes of one policy."""
 
     def __init__(self, value_type: type[T], schema: bytes, *, early_refresh_beta: float, stale_seconds: float) -> None:
-        self._value, self._negative = b"V" + schema, b"N" + schema
+        self._schema = schema
         self._beta = early_refresh_beta
         self._stale_ms = stale_seconds * 1000
-        self._encode = msgspec.json.Encoder().encode
-        self._decode = msgspec.json.Decoder(value_type).decode
+        self._encode: Callable[[T], bytes] = msgspec.json.Encoder().encode
+        self._decode: Callable[[bytes], T] = msgspec.json.Decoder(value_type).decode
+        if _is_pydantic(value_type):
+            model: Any = value_type
+            self._encode = lambda value: value.model_dump_json().encode()  # type: ignore[attr-defined]
+            self._decode = model.model_validate_json
 
-    def encode(self, value: T | None, *, expires: float, load_seconds: float) -> bytes:
+    def encode(self, key: str, value: T | None, *, expires: float, load_seconds: float) -> bytes:
         """A fill: `expires` in seconds since the epoch, `load_seconds` what the load cost (for XFetch)."""
-        kind, body = (self._negative, b"") if value is None else (self._value, self._encode(value))
-        load_ms = min(_MAX_LOAD_MS, max(1, round(load_seconds * 1000)))
-        return _HEADER.pack(kind, os.urandom(12), max(0, int(expires * 1000)), 0, load_ms) + body
+        return self.seal(key, b"" if value is None else self._encode(value), expires=expires, load_seconds=load_seconds)
+
+    def body(self, value: T) -> tuple[bytes, T]:
+        """A value's bytes, and the value that a hit will make of them: of `value_type` throughout.
+
+        Raises:
+            Exception: the value cannot be encoded, or is of another type.
+        """
+        body = self._encode(value)
+        return body, self._decode(body)
+
+    def seal(self, key: str, body: bytes, *, expires: float, load_seconds: float) -> bytes:
+        """A fill of bytes that `body` made; none: the source has no value."""
+        name = key.encode()
+        load_ms = int(min(_MAX_LOAD_MS, max(1, round(load_seconds * 1000))))
+        expires_ms = int(min(_MAX_MS, max(0, expires * 1000)))
+        kind = b"V" if body else b"N"
+        return _HEADER.pack(kind, os.urandom(12), self._schema, expires_ms, 0, load_ms, len(name)) + name + body
 
     def claim(self, raw: bytes, until: float) -> bytes:
-        """The same value under a new nonce, marked as being refreshed until then (seconds since the epoch)."""
-        kind, _, expires_ms, _ = _CLAIM.unpack_from(raw)
-        return _CLAIM.pack(kind, os.urandom(12), expires_ms, int(until * 1000)) + raw[_CLAIM.size :]
+        """The head of the same value under a new nonce, marked as being refreshed until then (seconds since epoch)."""
+        kind, _, schema, expires_ms, _ = _CLAIM.unpack_from(raw)
+        return _CLAIM.pack(kind, os.urandom(12), schema, expires_ms, int(until * 1000))
 
-    def read(self, raw: bytes | Exception | None, now: float, draw: Callable[[], float]) -> Entry[T]:
+    def head(self, raw: bytes) -> bytes:
+        """The head of the value as it was, unclaimed."""
+        return raw[: _CLAIM.size]
+
+    def read(self, key: str, raw: bytes | Exception | None, now: float, draw: Callable[[], float]) -> Entry[T]:
         """Classify what a key holds at `now` (seconds since the epoch); `draw` returns a uniform number in [0, 1).
 
         An exception is what the server answers for this key alone, such as one of another type.
@@ -100,20 +140,33 @@ class Codec(Generic[T]):
             return Entry(State.ABSENT)
         if isinstance(raw, Exception):
             return Entry(State.REFUSED)
-        kind = raw[:9]
-        if kind == self._value or kind == self._negative:
-            try:
-                _, _, expires_ms, claimed_ms, load_ms = _HEADER.unpack_from(raw)
-                value = self._decode(raw[_HEADER.size :]) if kind == self._value else None
-            except (struct.error, msgspec.DecodeError, UnicodeDecodeError):
-                return Entry(State.UNREADABLE, raw)
-            now_ms = now * 1000
-            claimed = now_ms < claimed_ms
-            if now_ms >= expires_ms:
-                stale_ok = kind == self._value and now_ms < expires_ms + self._stale_ms
-                return Entry(State.EXPIRED, raw, value, expires_ms, claimed, stale_ok=stale_ok)
-            due = not claimed and now_ms - load_ms * self._beta * math.log(1 - draw()) >= expires_ms
-            return Entry(State.FRESH, raw, value, expires_ms, claimed, due)
-        if raw[:1] == b"L" and len(raw) == _LEASE_SIZE:
-            return Entry(State.LEASED, raw)
+        try:
+            kind, _, schema, expires_ms, claimed_ms, load_ms, size = _HEADER.unpack_from(raw)
+            begin = _HEADER.size + size
+            if schema != self._schema or raw[_HEADER.size : begin] != key.encode():
+                return self._other(raw)
+            if kind == b"V":
+                value = self._decode(raw[begin:])
+            elif kind == b"N":
+                value = None
+            else:
+                return self._other(raw)
+        except _UNDECODABLE:
+            return self._other(raw)
+        now_ms = now * 1000
+        claimed = now_ms < claimed_ms
+        if now_ms >= expires_ms:
+            stale_ok = kind == b"V" and now_ms < expires_ms + self._stale_ms
+            return Entry(State.EXPIRED, raw, value, expires_ms, claimed, stale_ok=stale_ok)
+        due = not claimed and now_ms - load_ms * self._beta * math.log(1 - draw()) >= expires_ms
+        return Entry(State.FRESH, raw, value, expires_ms, claimed, due)
+
+    @staticmethod
+    def _other(raw: bytes) -> Entry[T]:
+        if len(raw) == _TOKEN_BYTES and raw[:1] in b"LM" and raw:
+            return Entry(State.LEASED if raw[:1] == b"L" else State.MARKED, raw)
         return Entry(State.UNREADABLE, raw)
+
+
+def _is_pydantic(value_type: Any) -> bool:
+    return isinstance(value_type, type) and hasattr(value_type, "model_validate_json")

@@ -1,6 +1,6 @@
-"""Single flight inside one process: one reader loads a key, those who come meanwhile join it."""
+"""Sharing loads inside one process: one reader loads a key, those who come meanwhile join it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 
@@ -18,14 +18,16 @@ class Latch(Protocol):
 class Flight:
     """One load in progress, here or in another process, and what those who joined may do with its outcome."""
 
-    __slots__ = ("done", "error", "key", "turn", "value", "vouched_before")
+    __slots__ = ("done", "error", "key", "load_began", "turn", "value", "vouched_before")
 
-    def __init__(self, key: str, done: Latch) -> None:
+    def __init__(self, key: Hashable, done: Latch) -> None:
         self.key = key
         self.done = done
         self.turn = 0
         """Advanced before each request and before the load; who joins notes the turn."""
         self.vouched_before = 0
+        self.load_began: float | None = None
+        """Monotonic seconds; None: this process is not loading now."""
         self.value: Any = None
         self.error: Exception | None = None
 
@@ -42,24 +44,70 @@ class Flight:
 
 
 class Flights:
-    """The flights of one process, by key."""
+    """The flights of one process, by key. An exception may come at any instruction: whoever waited in vain ends one."""
 
     def __init__(self, new_latch: Callable[[], Latch]) -> None:
         self._new_latch = new_latch
-        self._open: dict[str, Flight] = {}
+        self._open: dict[Hashable, Flight] = {}
 
-    def enter(self, key: str) -> tuple[Flight, bool]:
-        """The flight to take and whether the caller leads it."""
-        mine = Flight(key, self._new_latch())
-        flight = self._open.setdefault(key, mine)
-        return flight, flight is mine
+    def new(self, key: Hashable) -> Flight:
+        """A flight that nobody knows yet."""
+        return Flight(key, self._new_latch())
+
+    def enter(self, mine: Flight) -> Flight:
+        """The flight to take: the one that is open for this key, or else mine."""
+        return self._open.setdefault(mine.key, mine)
+
+    def close(self, flight: Flight) -> None:
+        """Let nobody join any more."""
+        if self._open.get(flight.key) is flight:
+            del self._open[flight.key]
 
     def finish(self, flight: Flight) -> None:
         """Let nobody join any more, and wake those who did."""
-        if self._open.get(flight.key) is flight:
-            del self._open[flight.key]
+        self.close(flight)
         flight.done.set()
 
     def forget(self) -> None:
         """After a fork: the leaders are threads of the parent."""
         self._open.clear()
+
+
+class Queue:
+    """Loads past the cache, one at a time for the same keys: while one runs, everybody who comes gathers for the next.
+
+    So each reader's load begins after the reader did, and however many readers there are, each waits for two loads at
+    most.
+    """
+
+    def __init__(self, new_latch: Callable[[], Latch]) -> None:
+        self._gathering = Flights(new_latch)
+        self._running: dict[Hashable, Flight] = {}
+
+    def new(self, keys: Hashable) -> Flight:
+        """A load that nobody knows yet."""
+        return self._gathering.new(keys)
+
+    def gather(self, mine: Flight) -> Flight:
+        """The next load of these keys, which has not begun: somebody else's, or else mine."""
+        return self._gathering.enter(mine)
+
+    def running(self, keys: Hashable) -> Flight | None:
+        """The load of these keys that has begun."""
+        return self._running.get(keys)
+
+    def begin(self, flight: Flight) -> None:
+        """From now on others gather for the load after this one."""
+        self._gathering.close(flight)
+        self._running[flight.key] = flight
+
+    def finish(self, flight: Flight) -> None:
+        """Wake those who gathered for it."""
+        if self._running.get(flight.key) is flight:
+            del self._running[flight.key]
+        self._gathering.finish(flight)
+
+    def forget(self) -> None:
+        """After a fork: the leaders are threads of the parent."""
+        self._gathering.forget()
+        self._running.clear()

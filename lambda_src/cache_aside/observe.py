@@ -9,13 +9,15 @@ _logged: set[str] = set()
 
 
 class Event(StrEnum):
-    """What an observer hears about, beside the four values of `Served` (their duration is the whole read's)."""
+    """What an observer hears about, beside the values of `Served` (their duration is the whole read's)."""
 
     LOAD = "LOAD"
     LOAD_ERROR = "LOAD_ERROR"
     FILL_REFUSED = "FILL_REFUSED"
     """An invalidation, or the end of its lease, overtook a load: its value was not cached."""
     TOO_LARGE = "TOO_LARGE"
+    UNCACHEABLE = "UNCACHEABLE"
+    """A value that cannot be encoded, or is none of the policy's type: see the log."""
     UNREADABLE = "UNREADABLE"
     """Another release's shape, or bytes that are none of ours."""
     CACHE_ERROR = "CACHE_ERROR"
@@ -43,6 +45,25 @@ class Silent:
 
 
 SILENT: Observer = Silent()
+
+
+class Guarded:
+    """An observer whose failures are logged once, and are nobody's read's."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def on_event(self, policy: str, event: str, seconds: float) -> None:
+        """Pass it on."""
+        try:
+            self._observer.on_event(policy, event, seconds)
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            log_once(f"observer {id(self)}", "the observer of the cache failed", error)
+
+
+def guarded(observer: Observer | None) -> Observer:
+    """What a client tells what happens."""
+    return SILENT if observer is None else Guarded(observer)
 
 
 def log_once(subject: str, message: str, error: BaseException) -> None:

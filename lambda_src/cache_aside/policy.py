@@ -14,6 +14,7 @@ from cache_aside.envelope import Codec, schema_id
 from cache_aside.errors import LoadUnavailableError, PolicyError
 
 T = TypeVar("T")
+_LONGEST_SECONDS = 10 * 365 * 24 * 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +25,15 @@ class Policy(Generic[T]):
         name: labels metrics.
         value_type: what msgspec decodes a hit into and checks it against (Struct, dataclass, TypedDict, list[...]).
         ttl_seconds: upper bound of a value's age, or a function of the value that returns it (the rest of a session's
-            life); zero or less means that this value is not cached.
+            life); zero or less means that this value is not cached, and ten years are the most.
         negative_ttl_seconds: how long "there is none" is cached. Default 0: not cached.
         jitter: every TTL is shortened by a random share of up to this much, so that keys filled together do not expire
             together. Default 0.1.
         schema_version: raise it when the meaning of the value changes but its shape does not: a new shape is noticed.
         max_bytes: larger values are not cached. Default 64 KiB.
-        load_timeout_seconds: hard timeout. A lease lasts this long, an asynchronous load is cancelled then, and a
-            synchronous loader must bound itself (statement_timeout). Default 5.
+        load_timeout_seconds: hard timeout. An asynchronous load is cancelled then. A synchronous loader must bound
+            itself (statement_timeout); what it returns within twice the time is cached, as long as a lease lasts.
+            Default 5.
         wait_timeout_seconds: how long a reader waits for another one's load before it loads for itself without
             filling. Default: load_timeout_seconds.
         soft_timeout_seconds: how long a reader that has a stale value at hand waits for the new one before it is served
@@ -85,8 +87,8 @@ class Policy(Generic[T]):
 
     @property
     def lease_ms(self) -> int:
-        """How long a load may take before another reader may start one."""
-        return max(1, round(self.load_timeout_seconds * 1000))
+        """How long a load may take before another reader may start one: twice its timeout."""
+        return max(1, round(2 * self.load_timeout_seconds * 1000))
 
     def lifetime_seconds(self, value: T | None) -> float:
         """How long this value may be served as a HIT, jitter taken off; zero or less: it is not cached."""
@@ -94,6 +96,7 @@ class Policy(Generic[T]):
             ttl = self.negative_ttl_seconds
         else:
             ttl = self.ttl_seconds(value) if callable(self.ttl_seconds) else self.ttl_seconds
+        ttl = min(ttl, _LONGEST_SECONDS)
         return ttl * (1 - self.jitter * random.random())  # noqa: S311 - spreads load, guards nothing
 
     def stale_seconds(self, value: T | None) -> float:

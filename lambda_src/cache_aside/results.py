@@ -12,7 +12,9 @@ class Served(StrEnum):
     """How a read was answered; the value of an `X-Cache` header."""
 
     HIT = "HIT"
-    """From the cache, or from the load of another reader that this one joined in time."""
+    """From the cache."""
+    JOINED = "JOINED"
+    """From the load of another reader, here or in another process, that this one waited for."""
     MISS = "MISS"
     """This call loaded the value."""
     STALE = "STALE"

@@ -25,7 +25,6 @@ class RoundTrip(msgspec.Struct, frozen=True):
     fail_closed: bool = False
     timeout_seconds: float = inf
     """Besides the client's own timeouts."""
-    writes: bool = False
     undo: Sequence[Command] = ()
     """Sent behind them on the same connection, waiting for nothing, when their replies do not come."""
 

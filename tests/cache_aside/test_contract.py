@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cache_aside import LoadUnavailableError, Policy, Replicas, Result, Served
-from cache_aside.envelope import new_lease
+from cache_aside.envelope import State, new_lease, new_mark
 from tests.cache_aside.harness import Bench, Product
 
 KEY = "product:1"
@@ -49,7 +49,13 @@ def put(bench: Bench, value: bytes, ttl_ms: int = 60_000) -> None:
 
 
 def put_expired(bench: Bench, rules: Policy[Product], seconds_ago: float = 1) -> None:
-    put(bench, rules.codec.encode(CHAIR, expires=time.time() - seconds_ago, load_seconds=0.01))
+    put(bench, rules.codec.encode(KEY, CHAIR, expires=time.time() - seconds_ago, load_seconds=0.01))
+
+
+def assert_marked(bench: Bench, rules: Policy[Product]) -> None:
+    """No value is there, only a mark of a second at most that says so."""
+    assert rules.codec.read(KEY, bench.command("GET", KEY), time.time(), lambda: 0.0).state is State.MARKED
+    assert 0 < bench.command("PTTL", KEY) <= 1000
 
 
 def test_first_read_loads_and_second_is_a_hit(bench: Bench) -> None:
@@ -78,7 +84,7 @@ def test_ttl_may_depend_on_the_value(bench: Bench) -> None:
 def test_value_whose_ttl_is_over_is_not_cached(bench: Bench) -> None:
     rules = policy(ttl_seconds=lambda _: -1.0)
     bench.cache.get_or_load(KEY, chair, policy=rules)
-    assert bench.command("GET", KEY) is None
+    assert_marked(bench, rules)
 
 
 def test_absence_is_not_cached_by_default(bench: Bench) -> None:
@@ -101,7 +107,7 @@ def test_absence_is_not_kept_past_its_time_to_stand_in_for_a_failed_load(bench: 
 def test_too_large_value_is_returned_but_not_cached(bench: Bench) -> None:
     rules = policy(max_bytes=10)
     assert bench.cache.get_or_load(KEY, chair, policy=rules) == Result(CHAIR, Served.MISS)
-    assert bench.command("GET", KEY) is None
+    assert_marked(bench, rules)
 
 
 def test_invalidation_deletes_the_key(bench: Bench) -> None:
@@ -169,7 +175,7 @@ def test_concurrent_readers_share_one_load(bench: Bench) -> None:
 
     results = together(lambda: bench.cache.get_or_load(KEY, slow, policy=PRODUCT))
     assert len(loads) == 1
-    assert sorted(result.served for result in results) == [Served.HIT] * (READERS - 1) + [Served.MISS]
+    assert sorted(result.served for result in results) == [Served.JOINED] * (READERS - 1) + [Served.MISS]
 
 
 def test_readers_who_joined_a_load_half_way_do_not_use_its_value_when_it_was_overtaken(bench: Bench) -> None:
@@ -212,9 +218,9 @@ def test_readers_who_joined_a_load_that_failed_get_its_error(bench: Bench) -> No
 def test_reader_waits_for_the_load_of_another_process(bench: Bench) -> None:
     put(bench, new_lease())
     threading.Timer(
-        0.1, lambda: put(bench, PRODUCT.codec.encode(STOOL, expires=time.time() + 60, load_seconds=0))
+        0.1, lambda: put(bench, PRODUCT.codec.encode(KEY, STOOL, expires=time.time() + 60, load_seconds=0))
     ).start()
-    assert bench.cache.get_or_load(KEY, never, policy=PRODUCT) == Result(STOOL, Served.HIT)
+    assert bench.cache.get_or_load(KEY, never, policy=PRODUCT) == Result(STOOL, Served.JOINED)
 
 
 def test_reader_who_waited_long_enough_loads_without_filling(bench: Bench) -> None:
@@ -232,7 +238,7 @@ def test_crashed_loader_delays_nobody_beyond_its_lease(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"L", b"V", b"{}", PRODUCT.codec.encode(CHAIR, expires=1e12, load_seconds=1) + b"!"],
+    [b"", b"L", b"V", b"{}", PRODUCT.codec.encode(KEY, CHAIR, expires=1e12, load_seconds=1) + b"!"],
     ids=["empty", "half a lease", "half a value", "json", "a byte too many"],
 )
 def test_bytes_that_are_no_envelope_are_replaced(bench: Bench, content: bytes) -> None:
@@ -249,7 +255,73 @@ def test_new_release_never_reads_an_old_shape(bench: Bench) -> None:
 def test_expired_value_stands_in_for_a_load_that_fails(bench: Bench) -> None:
     put_expired(bench, KEPT)
     assert bench.cache.get_or_load(KEY, failing, policy=KEPT) == Result(CHAIR, Served.STALE)
-    assert bench.cache.get_or_load(KEY, stool, policy=KEPT) == Result(STOOL, Served.MISS)
+    while (found := bench.cache.get_or_load(KEY, stool, policy=KEPT)).served is Served.STALE:
+        time.sleep(0.05)
+    assert found == Result(STOOL, Served.MISS)
+
+
+def test_stale_values_are_served_at_once_for_a_while_after_a_load_has_failed(bench: Bench) -> None:
+    put_expired(bench, KEPT)
+    loads: list[float] = []
+
+    def fail() -> Product:
+        loads.append(time.monotonic())
+        return failing()
+
+    assert {bench.cache.get_or_load(KEY, fail, policy=KEPT).served for _ in range(20)} == {Served.STALE}
+    assert len(loads) == 1
+
+
+def test_readers_of_a_value_that_is_not_cached_load_for_themselves_until_the_mark_is_gone(bench: Bench) -> None:
+    put(bench, new_mark())
+    assert bench.cache.get_or_load(KEY, chair, policy=PRODUCT) == Result(CHAIR, Served.MISS)
+    assert bench.cache.get_or_load(KEY, stool, policy=PRODUCT) == Result(STOOL, Served.MISS)
+    assert bench.cache.invalidate(KEY).confirmed
+    assert bench.cache.get_or_load(KEY, chair, policy=PRODUCT) == Result(CHAIR, Served.MISS)
+    assert bench.cache.get_or_load(KEY, never, policy=PRODUCT) == Result(CHAIR, Served.HIT)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [policy(ttl_seconds=lambda _: 1 / 0), policy(value_type=str), policy(ttl_seconds=float("inf"))],
+    ids=["ttl function raises", "value of another type", "endless ttl"],
+)
+def test_value_that_was_loaded_is_returned_whatever_keeps_it_from_being_cached(
+    bench: Bench, rules: Policy[Product]
+) -> None:
+    assert bench.cache.get_or_load(KEY, chair, policy=rules) == Result(CHAIR, Served.MISS)
+
+
+def test_miss_and_hit_return_the_same_types(bench: Bench) -> None:
+    anything = Policy[Any](name="anything", value_type=Any, ttl_seconds=60, early_refresh_beta=0)
+    found = [bench.cache.get_or_load(KEY, lambda: {1: (2, 3)}, policy=anything).value for _ in range(2)]
+    assert found == [{"1": [2, 3]}] * 2
+
+
+def test_readers_past_a_cut_cache_share_the_next_load_and_none_that_began_before_them(bench: Bench) -> None:
+    bench.transport.cut = True
+    running, ends = [0], time.monotonic() + 1
+    loads: list[int] = []
+
+    def slow() -> Product:
+        running[0] += 1
+        loads.append(running[0])
+        time.sleep(0.1)
+        running[0] -= 1
+        return CHAIR
+
+    def read() -> int:
+        reads = 0
+        while time.monotonic() < ends:
+            began = len(loads)
+            assert bench.cache.get_or_load(KEY, slow, policy=PRODUCT).value == CHAIR
+            assert len(loads) > began, "the load began after the reader"
+            reads += 1
+        return reads
+
+    counts = together(read)
+    assert set(loads) == {1}
+    assert min(counts) > 1
 
 
 def test_value_too_old_to_stand_in_does_not(bench: Bench) -> None:
@@ -273,8 +345,9 @@ def test_invalidated_value_never_stands_in(bench: Bench) -> None:
 
 def test_reader_with_a_stale_value_waits_for_others_no_longer_than_the_soft_timeout(bench: Bench) -> None:
     rules = policy(stale_if_error_seconds=60, soft_timeout_seconds=0.02)
-    expired = rules.codec.encode(CHAIR, expires=time.time() - 1, load_seconds=0.01)
-    put(bench, rules.codec.claim(expired, until=time.time() + 60))
+    expired = rules.codec.encode(KEY, CHAIR, expires=time.time() - 1, load_seconds=0.01)
+    claim = rules.codec.claim(expired, until=time.time() + 60)
+    put(bench, claim + expired[len(claim) :])
     assert bench.cache.get_or_load(KEY, never, policy=rules) == Result(CHAIR, Served.STALE)
 
 

@@ -57,11 +57,11 @@ def test_no_keys_cost_nothing(bench: Bench) -> None:
 
 def test_keys_that_another_process_loads_are_waited_for(bench: Bench) -> None:
     bench.command("SET", "product:1", new_lease(), "PX", 60_000)
-    fill = PRODUCT.codec.encode(Product(1, "theirs"), expires=time.time() + 60, load_seconds=0)
+    fill = PRODUCT.codec.encode("product:1", Product(1, "theirs"), expires=time.time() + 60, load_seconds=0)
     threading.Timer(0.1, lambda: bench.command("SET", "product:1", fill, "PX", 60_000)).start()
     source = Source()
     results = bench.cache.get_many_or_load(["product:1", "product:2"], source.load, policy=PRODUCT)
-    assert results["product:1"] == Result(Product(1, "theirs"), Served.HIT)
+    assert results["product:1"] == Result(Product(1, "theirs"), Served.JOINED)
     assert source.asked == [["product:2"]]
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cache_aside import Policy, PolicyError
 from cache_aside.envelope import Codec, State, new_lease, schema_id
 
+KEY = "small:1"
 NOW = 1_800_000_000.0
 
 
@@ -35,53 +36,58 @@ def undrawn() -> float:
 
 @given(values | st.none(), st.floats(0.001, 1e6), st.floats(0, 1e5))
 def test_fill_is_read_back_until_it_expires(value: Small | None, lifetime: float, load_seconds: float) -> None:
-    entry = SMALL.read(SMALL.encode(value, expires=NOW + lifetime + 0.001, load_seconds=load_seconds), NOW, undrawn)
+    entry = SMALL.read(
+        KEY, SMALL.encode(KEY, value, expires=NOW + lifetime + 0.001, load_seconds=load_seconds), NOW, undrawn
+    )
     assert (entry.state, entry.value, entry.claimed) == (State.FRESH, value, False)
 
 
 @given(values)
 def test_claim_changes_the_bytes_and_keeps_the_value(value: Small) -> None:
-    fill = SMALL.encode(value, expires=NOW + 10, load_seconds=1)
-    claim = SMALL.claim(fill, until=NOW + 5)
+    fill = SMALL.encode(KEY, value, expires=NOW + 10, load_seconds=1)
+    head = SMALL.claim(fill, until=NOW + 5)
+    claim = head + fill[len(head) :]
     assert claim != fill
-    held, over = SMALL.read(claim, NOW, undrawn), SMALL.read(claim, NOW + 6, undrawn)
+    held, over = SMALL.read(KEY, claim, NOW, undrawn), SMALL.read(KEY, claim, NOW + 6, undrawn)
     assert (held.state, held.value, held.claimed, over.claimed) == (State.FRESH, value, True, False)
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_make_reading_fail_or_pass_for_a_value(raw: bytes) -> None:
-    assert SMALL.read(raw, NOW, undrawn).state in (State.UNREADABLE, State.LEASED)
+    assert SMALL.read(KEY, raw, NOW, undrawn).state in (State.UNREADABLE, State.LEASED, State.MARKED)
 
 
 @given(values, st.data())
 def test_damaged_envelope_never_makes_reading_fail(value: Small, data: st.DataObject) -> None:
-    fill = bytearray(SMALL.encode(value, expires=NOW + 10, load_seconds=1))
+    fill = bytearray(SMALL.encode(KEY, value, expires=NOW + 10, load_seconds=1))
     fill[data.draw(st.integers(0, len(fill) - 1))] ^= data.draw(st.integers(1, 255))
-    SMALL.read(bytes(fill), NOW, undrawn)
-    SMALL.read(bytes(fill[: data.draw(st.integers(0, len(fill)))]), NOW, undrawn)
+    SMALL.read(KEY, bytes(fill), NOW, undrawn)
+    SMALL.read(KEY, bytes(fill[: data.draw(st.integers(0, len(fill)))]), NOW, undrawn)
 
 
 def test_equal_values_make_different_envelopes() -> None:
-    assert SMALL.encode(None, expires=NOW, load_seconds=0) != SMALL.encode(None, expires=NOW, load_seconds=0)
+    assert SMALL.encode(KEY, None, expires=NOW, load_seconds=0) != SMALL.encode(KEY, None, expires=NOW, load_seconds=0)
     assert new_lease() != new_lease()
 
 
 def test_expired_value_may_stand_in_for_as_long_as_the_policy_keeps_it() -> None:
-    fill = SMALL.encode(Small(1, ""), expires=NOW, load_seconds=0)
-    assert SMALL.read(fill, NOW + 29, undrawn).stale_ok
-    assert not SMALL.read(fill, NOW + 31, undrawn).stale_ok
+    fill = SMALL.encode(KEY, Small(1, ""), expires=NOW, load_seconds=0)
+    assert SMALL.read(KEY, fill, NOW + 29, undrawn).stale_ok
+    assert not SMALL.read(KEY, fill, NOW + 31, undrawn).stale_ok
 
 
 def test_early_refresh_is_drawn_more_often_near_expiry_and_for_slow_loads() -> None:
-    fill = SMALL.encode(Small(1, ""), expires=NOW + 10, load_seconds=2)
+    fill = SMALL.encode(KEY, Small(1, ""), expires=NOW + 10, load_seconds=2)
     draw = 1 - math.exp(-3)  # 3 times the load's 2 s before expiry
-    assert not SMALL.read(fill, NOW + 3.9, lambda: draw).refresh_due
-    assert SMALL.read(fill, NOW + 4.1, lambda: draw).refresh_due
+    assert not SMALL.read(KEY, fill, NOW + 3.9, lambda: draw).refresh_due
+    assert SMALL.read(KEY, fill, NOW + 4.1, lambda: draw).refresh_due
 
 
 def test_claimed_value_is_not_refreshed_twice() -> None:
-    claim = SMALL.claim(SMALL.encode(Small(1, ""), expires=NOW + 10, load_seconds=2), until=NOW + 5)
-    assert not SMALL.read(claim, NOW, lambda: 1 - 1e-15).refresh_due
+    fill = SMALL.encode(KEY, Small(1, ""), expires=NOW + 10, load_seconds=2)
+    head = SMALL.claim(fill, until=NOW + 5)
+    claim = head + fill[len(head) :]
+    assert not SMALL.read(KEY, claim, NOW, lambda: 1 - 1e-15).refresh_due
 
 
 @pytest.mark.parametrize(("value_type", "version"), [(Larger, 1), (Small, 2), (dict[str, int], 1)])
@@ -104,3 +110,16 @@ def test_dataclass_and_typed_dict_are_value_types() -> None:
 def test_type_that_cannot_be_serialized_is_refused() -> None:
     with pytest.raises(PolicyError, match="cannot serialize"):
         Policy(name="odd", value_type=type, ttl_seconds=1)
+
+
+@given(values, st.text(min_size=1))
+def test_value_is_read_under_no_other_key(value: Small, key: str) -> None:
+    fill = SMALL.encode(KEY, value, expires=NOW + 10, load_seconds=1)
+    assert SMALL.read(KEY, fill, NOW, undrawn).state is State.FRESH
+    assert key == KEY or SMALL.read(key, fill, NOW, undrawn).state is State.UNREADABLE
+
+
+def test_deeply_nested_entry_is_unreadable_and_raises_nothing() -> None:
+    nested = Codec(list, schema_id(list, 1), early_refresh_beta=1, stale_seconds=0)
+    fill = nested.seal(KEY, b"[" * 100_000 + b"]" * 100_000, expires=NOW + 10, load_seconds=1)
+    assert nested.read(KEY, fill, NOW, undrawn).state is State.UNREADABLE

@@ -30,7 +30,7 @@ def test_who_joined_before_a_load_began_shares_it_though_a_write_overtook_its_fi
     finish(Writer(world))
     finish(leader)
     finish(joiner)
-    assert (leader.result, joiner.result) == (Result(0, Served.MISS), Result(0, Served.HIT))
+    assert (leader.result, joiner.result) == (Result(0, Served.MISS), Result(0, Served.JOINED))
     assert world.loads == 1
 
 
@@ -49,4 +49,4 @@ def test_however_many_loads_a_reader_joins_that_writes_overtake_it_does_not_go_p
             finish(Writer(world))
         finish(leader)
     finish(joiner)
-    assert joiner.result == Result(20, Served.HIT)
+    assert joiner.result == Result(20, Served.JOINED)

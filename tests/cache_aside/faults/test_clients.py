@@ -118,7 +118,7 @@ def test_reader_leaves_its_own_slow_load_at_the_soft_timeout(connect: Connect, o
         soft_timeout_seconds=0.02,
         background=True,
     )
-    operator.set(KEY, soft.codec.encode(1, expires=time.time() - 1, load_seconds=0), px=60_000)
+    operator.set(KEY, soft.codec.encode(KEY, 1, expires=time.time() - 1, load_seconds=0), px=60_000)
     release = threading.Event()
 
     def slow(value: int) -> int:
@@ -140,7 +140,7 @@ def test_failure_in_the_background_reaches_the_reader_only_while_it_waits(
     soft = Policy(
         name="soft", value_type=int, ttl_seconds=60, stale_if_error_seconds=60, soft_timeout_seconds=5, background=True
     )
-    operator.set(KEY, soft.codec.encode(1, expires=time.time() - 1, load_seconds=0), px=60_000)
+    operator.set(KEY, soft.codec.encode(KEY, 1, expires=time.time() - 1, load_seconds=0), px=60_000)
 
     def failing(_: int) -> int:
         raise LoadUnavailableError
@@ -176,8 +176,8 @@ def test_background_load_has_the_arguments_of_its_own_call_and_a_closure_stays_i
             cache.get_or_load(f"given:{number}", lambda given: f"given:{given}", number, policy=texts)
             cache.get_or_load(f"closed:{number}", lambda: f"closed:{number}", policy=texts)  # noqa: B023
     keys = [f"{kind}:{number}" for kind in ("given", "closed") for number in range(25)]
-    cached = [operator.get(key) for key in keys]
-    entries = [texts.codec.read(raw, time.time(), lambda: 0.0) for raw in cached if isinstance(raw, bytes)]
+    cached: list[bytes | None] = [operator.get(key) for key in keys]  # type: ignore[misc]
+    entries = [texts.codec.read(key, raw, time.time(), lambda: 0.0) for key, raw in zip(keys, cached, strict=True)]
     assert [entry.value for entry in entries] == keys
 
 

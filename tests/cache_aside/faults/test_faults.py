@@ -196,7 +196,10 @@ def test_database_is_protected_by_a_limit_while_the_cache_is_broken(connect: Con
         return 1
 
     with ThreadPoolExecutor(2) as threads:
-        loading = [threads.submit(lambda: cache.get_or_load(KEY, slow, policy=NUMBER)) for _ in range(2)]
+        loading = [
+            threads.submit(lambda key=key: cache.get_or_load(key, slow, policy=NUMBER))  # type: ignore[misc]
+            for key in ("number:2", "number:3")
+        ]
         for _ in loading:
             running.acquire()
         with pytest.raises(OverloadedError) as raised:
