@@ -12,7 +12,7 @@ from typing import TextIO
 
 import msgspec
 
-from cache_aside import CacheAside, LoadUnavailableError, Options, OverloadedError, Policy
+from cache_aside import CacheAside, LoadUnavailableError, Options, Policy, TooManyLoadsError
 from faults.database import Database
 from faults.history import Read, Write
 from faults.mutations import MUTATIONS
@@ -63,7 +63,7 @@ class Worker:
         while time.monotonic() < self._ends:
             try:
                 event = act()
-            except (LoadUnavailableError, OverloadedError):
+            except (LoadUnavailableError, TooManyLoadsError):
                 time.sleep(0.01)
                 continue
             with self._lock:

@@ -18,8 +18,8 @@ from cache_aside.errors import (
     CacheUnavailableError,
     LoadTimeoutError,
     LoadUnavailableError,
-    OverloadedError,
     PolicyError,
+    TooManyLoadsError,
 )
 from cache_aside.observe import Event, Observer
 from cache_aside.outbox import SqlOutbox, Write, transactions
@@ -42,7 +42,6 @@ __all__ = [
     "Options",
     "Outbox",
     "OutboxRow",
-    "OverloadedError",
     "Policy",
     "PolicyError",
     "Relay",
@@ -51,6 +50,7 @@ __all__ = [
     "Result",
     "Served",
     "SqlOutbox",
+    "TooManyLoadsError",
     "Write",
     "transactions",
 ]

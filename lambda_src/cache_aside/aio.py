@@ -7,13 +7,14 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple
+from weakref import WeakKeyDictionary
 
 from cache_aside.aio_link import AsyncLink, AsyncTransport
 from cache_aside.breaker import Breaker
 from cache_aside.cached import Cached
 from cache_aside.connection import Server, Trust
 from cache_aside.credentials import AuthToken
-from cache_aside.errors import CacheUnavailableError, LoadTimeoutError, OverloadedError
+from cache_aside.errors import CacheUnavailableError, LoadTimeoutError, TooManyLoadsError
 from cache_aside.flights import Flights, Queue
 from cache_aside.invalidation import identify, invalidate
 from cache_aside.observe import Event, Observer, guarded, log_once
@@ -28,19 +29,34 @@ Ts = TypeVarTuple("Ts")
 LoadMany = Callable[[Sequence[str]], Awaitable[Mapping[str, T | None]]]
 
 
+class _Room:
+    """What the tasks of one event loop share."""
+
+    def __init__(self, options: Options, observer: Observer) -> None:
+        flights, past = Flights(asyncio.Event), Queue(asyncio.Event)
+        most = options.read_timeout_seconds + options.probe_timeout_seconds
+        self.reads = ReadThrough(Surroundings(flights, past, observer, cache_seconds=most))
+        self.places = asyncio.Semaphore(options.bypass_concurrency)
+        self.workers = asyncio.Semaphore(options.background_workers)
+        self.tasks: set[asyncio.Task[Any]] = set()
+
+
 class AsyncCacheAside:
-    """Reads through the cache and never keeps a value that was invalidated. For the tasks of one event loop."""
+    """Reads through the cache and never keeps a value that was invalidated. For the tasks of any event loop."""
 
     def __init__(
         self, transport: AsyncTransport, *, options: Options = DEFAULTS, observer: Observer | None = None
     ) -> None:
         self._transport, self._options, self._observer = transport, options, guarded(observer)
-        flights, past = Flights(asyncio.Event), Queue(asyncio.Event)
-        most = options.read_timeout_seconds + options.probe_timeout_seconds
-        self._reads = ReadThrough(Surroundings(flights, past, self._observer, cache_seconds=most))
-        self._places = asyncio.Semaphore(options.bypass_concurrency)
-        self._workers = asyncio.Semaphore(options.background_workers)
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._rooms: WeakKeyDictionary[asyncio.AbstractEventLoop, _Room] = WeakKeyDictionary()
+
+    @property
+    def _room(self) -> _Room:
+        loop = asyncio.get_running_loop()
+        room = self._rooms.get(loop)
+        if room is None:
+            room = self._rooms[loop] = _Room(self._options, self._observer)
+        return room
 
     @classmethod
     def connect(
@@ -76,7 +92,7 @@ class AsyncCacheAside:
         Give the load its arguments rather than a closure; see `CacheAside.get_or_load`.
 
         Raises:
-            OverloadedError: the cache is unavailable and too many loads go past it.
+            TooManyLoadsError: the cache is unavailable and too many loads go past it.
             LoadTimeoutError: the load took too long, and the policy allows no stale value.
             Exception: whatever `load` raises, unless the policy allows a stale value in its place.
         """
@@ -86,7 +102,7 @@ class AsyncCacheAside:
 
         started = time.monotonic()
         behind = policy.background and bool(args) and self._options.background
-        result: Result[T] = await self._drive(self._reads.get(key, policy, behind=behind), load_one)
+        result: Result[T] = await self._drive(self._room.reads.get(key, policy, behind=behind), load_one)
         self._observer.on_event(policy.name, result.served, time.monotonic() - started)
         return result
 
@@ -100,7 +116,7 @@ class AsyncCacheAside:
         """The values of many keys: one round trip, and one call of `load(missing, *args)` with the missing keys."""
         started = time.monotonic()
         behind = policy.background and bool(args) and self._options.background
-        steps = self._reads.get_many(tuple(keys), policy, behind=behind)
+        steps = self._room.reads.get_many(tuple(keys), policy, behind=behind)
         results: dict[str, Result[T]] = await self._drive(steps, lambda missing: load(missing, *args))
         for result in results.values():
             self._observer.on_event(policy.name, result.served, time.monotonic() - started)
@@ -143,7 +159,7 @@ class AsyncCacheAside:
 
     async def close(self) -> None:
         """Let background work end, and close every connection."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._room.tasks, return_exceptions=True)
         await self._transport.close()
 
     async def _drive(self, steps: Steps[Any], load: LoadMany[Any] | None = None) -> Any:
@@ -184,13 +200,13 @@ class AsyncCacheAside:
         if not step.limited:
             return await self._load_within(load, step)
         try:
-            await asyncio.wait_for(self._places.acquire(), self._options.bypass_wait_seconds)
+            await asyncio.wait_for(self._room.places.acquire(), self._options.bypass_wait_seconds)
         except TimeoutError:
-            raise OverloadedError(self._options.retry_after_seconds) from None
+            raise TooManyLoadsError(self._options.retry_after_seconds) from None
         try:
             return await self._load_within(load, step)
         finally:
-            self._places.release()
+            self._room.places.release()
 
     async def _load_within(self, load: LoadMany[Any], step: Load) -> Mapping[str, Any]:
         limit = asyncio.timeout(step.timeout_seconds)
@@ -204,16 +220,20 @@ class AsyncCacheAside:
 
     async def _behind(self, step: Background, load: LoadMany[Any] | None) -> Any:
         task = asyncio.create_task(self._behind_limited(step.steps, load))
-        self._tasks.add(task)
-        task.add_done_callback(self._forget)
+        tasks = self._room.tasks
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
         await asyncio.wait({task}, timeout=step.wait_seconds)
-        return task.result() if task.done() else None
+        if task.done():
+            return task.result()
+        task.add_done_callback(_report)
+        return None
 
     async def _behind_limited(self, steps: Steps[Any], load: LoadMany[Any] | None) -> Any:
-        async with self._workers:
+        async with self._room.workers:
             return await self._drive(steps, load)
 
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log_once(f"background {type(error)}", "a load in the background failed", error)
+
+def _report(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log_once(f"background {type(error)}", "a load in the background failed", error)

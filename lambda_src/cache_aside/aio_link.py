@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from math import inf
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import redis
 from redis.asyncio.connection import Connection
@@ -136,8 +137,18 @@ class AsyncChannel:
         _drop(self._greeting)
 
 
+class _Pool:
+    """The connections of one event loop."""
+
+    def __init__(self, connections: int) -> None:
+        self.idle: list[AsyncChannel] = []
+        self.places = asyncio.Semaphore(connections)
+        self.places_of_deletions = asyncio.Semaphore(max(1, connections // 4))
+        self.tasks: set[asyncio.Task[Any]] = set()
+
+
 class AsyncLink:
-    """Executes round trips for the tasks of one event loop: `Link` without threads.
+    """Executes round trips for tasks: `Link` without threads. Each event loop has connections of its own.
 
     Args:
         connections: the most that readers use at once; deletions, which must not wait behind readers that hang, have
@@ -156,11 +167,16 @@ class AsyncLink:
     ) -> None:
         self._server, self._breaker, self._trust, self._observer = server, breaker, trust, observer
         self._background = background
-        self._idle: list[AsyncChannel] = []
         self._most_idle = connections
-        self._places = asyncio.Semaphore(connections)
-        self._places_of_deletions = asyncio.Semaphore(max(1, connections // 4))
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
+
+    @property
+    def _pool(self) -> _Pool:
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None:
+            pool = self._pools[loop] = _Pool(self._most_idle)
+        return pool
 
     async def execute(self, trip: RoundTrip) -> list[Any]:
         """One round trip.
@@ -168,7 +184,7 @@ class AsyncLink:
         Raises:
             CacheUnavailableError: the circuit is open, the round trip failed, or the server is not trusted.
         """
-        async with self._places:
+        async with self._pool.places:
             if self._breaker.is_open and not await self._recovered():
                 raise CacheUnavailableError("the circuit is open")
             replies, identity = await self._attempt(trip)
@@ -184,7 +200,7 @@ class AsyncLink:
         """
         token, channel = self._server.token, None
         try:
-            async with asyncio.timeout(delivery.timeout_seconds), self._places_of_deletions:
+            async with asyncio.timeout(delivery.timeout_seconds), self._pool.places_of_deletions:
                 token, channel = self._server.token, None if delivery.fresh else self._take()
                 if channel is None:
                     channel = await self._open(self._server.connect_timeout_seconds)
@@ -204,25 +220,25 @@ class AsyncLink:
 
     async def close(self) -> None:
         """Close every connection that is not in use."""
-        for task in tuple(self._tasks):
+        for task in tuple(self._pool.tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._pool.tasks, return_exceptions=True)
         await asyncio.sleep(0)  # their callbacks
-        while self._idle:
-            self._idle.pop().close()
+        while self._pool.idle:
+            self._pool.idle.pop().close()
 
     def _take(self) -> AsyncChannel | None:
         """A connection that is nobody's until it is given back."""
-        while self._idle:
-            channel = self._idle.pop()
+        while self._pool.idle:
+            channel = self._pool.idle.pop()
             if channel.conversation.usable:
                 return channel
             channel.close()
         return None
 
     def _give_back(self, channel: AsyncChannel) -> None:
-        if len(self._idle) < self._most_idle:
-            self._idle.append(channel)
+        if len(self._pool.idle) < self._most_idle:
+            self._pool.idle.append(channel)
         else:
             channel.close()
 
@@ -260,25 +276,25 @@ class AsyncLink:
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            if len(self._tasks) >= self._most_idle:
+            if len(self._pool.tasks) >= self._most_idle:
                 opening.cancel()
-            self._tasks.add(opening)
+            self._pool.tasks.add(opening)
             opening.add_done_callback(self._opened)
             raise
 
     def _opened(self, opening: asyncio.Task[AsyncChannel]) -> None:
-        self._tasks.discard(opening)
+        self._pool.tasks.discard(opening)
         if not opening.cancelled() and opening.exception() is None:
             self._give_back(opening.result())
 
     def _drain(self, channel: AsyncChannel, undo: Sequence[Command] = ()) -> None:
         """A reader was cancelled: its replies are read and dropped, and then the connection is anybody's again."""
-        if len(self._tasks) >= self._most_idle:
+        if len(self._pool.tasks) >= self._most_idle:
             channel.close(undo)
             return
         task = asyncio.create_task(self._drained(channel, undo))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._pool.tasks.add(task)
+        task.add_done_callback(self._pool.tasks.discard)
 
     async def _drained(self, channel: AsyncChannel, undo: Sequence[Command]) -> None:
         try:
@@ -309,8 +325,8 @@ class AsyncLink:
         if not self._background:
             return await self.probe(suspicion)
         task = asyncio.create_task(self.probe(suspicion))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._pool.tasks.add(task)
+        task.add_done_callback(self._pool.tasks.discard)
         return False
 
     async def probe(self, suspicion: Exception | None = None) -> bool:

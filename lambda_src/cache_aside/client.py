@@ -14,7 +14,7 @@ from cache_aside.breaker import Breaker
 from cache_aside.cached import Cached
 from cache_aside.connection import Server, Trust
 from cache_aside.credentials import AuthToken
-from cache_aside.errors import CacheUnavailableError, OverloadedError
+from cache_aside.errors import CacheUnavailableError, TooManyLoadsError
 from cache_aside.flights import Flights, Queue
 from cache_aside.invalidation import identify, invalidate
 from cache_aside.link import Link, Transport
@@ -86,7 +86,7 @@ class CacheAside:
         of policies that allow it.
 
         Raises:
-            OverloadedError: the cache is unavailable and too many loads go past it.
+            TooManyLoadsError: the cache is unavailable and too many loads go past it.
             Exception: whatever `load` raises, unless the policy allows a stale value in its place.
         """
         started = time.monotonic()
@@ -202,7 +202,7 @@ class CacheAside:
 
     def _load_limited(self, load: LoadMany[Any], keys: Sequence[str]) -> Mapping[str, Any]:
         if not self._places.acquire(timeout=self._options.bypass_wait_seconds):
-            raise OverloadedError(self._options.retry_after_seconds)
+            raise TooManyLoadsError(self._options.retry_after_seconds)
         try:
             return load(keys)
         finally:

@@ -1,8 +1,10 @@
 """An observer for AWS: CloudWatch embedded metrics (EMF), a JSON line now and then, and no AWS package."""
 
+import os
 import sys
 import threading
 import time
+import weakref
 from collections import defaultdict
 from typing import TextIO
 
@@ -33,6 +35,13 @@ class EmbeddedMetrics:
         self._counts: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._timings: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         self._written = time.monotonic()
+        _made.add(self)
+
+    def after_fork(self) -> None:
+        """In the child: a thread of the parent may have held the lock, and what was counted is the parent's."""
+        self._lock = threading.Lock()
+        self._counts.clear()
+        self._timings.clear()
 
     def on_event(self, policy: str, event: str, seconds: float) -> None:
         """Count the event; keep the first hundred timings of an interval."""
@@ -65,3 +74,14 @@ class EmbeddedMetrics:
         directive = {"Namespace": self._namespace, "Dimensions": [["Policy"]], "Metrics": metrics}
         head = {"_aws": {"Timestamp": round(time.time() * 1000), "CloudWatchMetrics": [directive]}}
         return msgspec.json.encode(head | {"Policy": policy or "none"} | values).decode() + "\n"
+
+
+_made: "weakref.WeakSet[EmbeddedMetrics]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for metrics in tuple(_made):
+        metrics.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

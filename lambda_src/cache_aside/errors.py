@@ -13,11 +13,11 @@ class LoadTimeoutError(LoadUnavailableError):
     """An asynchronous load ran longer than `Policy.load_timeout_seconds` and was cancelled."""
 
 
-class OverloadedError(LoadUnavailableError):
-    """Too many loads go past the cache at once: answer 503 with `Retry-After: retry_after_seconds`."""
+class TooManyLoadsError(LoadUnavailableError):
+    """The source has as many loads as it may have: answer 503 with `Retry-After: retry_after_seconds`."""
 
     def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__(f"too many loads while the cache is unavailable; retry after {retry_after_seconds} s")
+        super().__init__(f"too many loads past the cache at once; retry after {retry_after_seconds} s")
         self.retry_after_seconds = retry_after_seconds
 
 

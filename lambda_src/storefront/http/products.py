@@ -60,7 +60,7 @@ class ProductPage(msgspec.Struct):
 
 
 # What a page says of itself: the worst that is true of one of its products.
-_BEST_TO_WORST = (Served.HIT, Served.MISS, Served.BYPASS, Served.STALE)
+_BEST_TO_WORST = (Served.HIT, Served.JOINED, Served.MISS, Served.BYPASS, Served.STALE)
 
 
 def get_product(services: Services, call: Call) -> Reply:

@@ -19,7 +19,7 @@ class FlagService:
     def get(self, name: str) -> Result[Flag]:
         """The flag, None when no deployment has declared it, and how it was served.
 
-        DatabaseUnavailableError, OverloadedError.
+        DatabaseUnavailableError, TooManyLoadsError.
         """
         return self._cache.get_or_load(flag_key(name), self._repository.find, name, policy=FLAG)
 

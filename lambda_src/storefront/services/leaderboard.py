@@ -19,7 +19,7 @@ class LeaderboardService:
         self._flight: Future[list[Bestseller]] | None = None
 
     def top(self, limit: int) -> Result[list[Bestseller]]:
-        """The first `limit` of LEADERBOARD_SIZE, most units sold first. DatabaseUnavailableError, OverloadedError."""
+        """The first `limit` of LEADERBOARD_SIZE, most units sold first. DatabaseUnavailableError, TooManyLoadsError."""
         result = self._cache.get_or_load(LEADERBOARD_KEY, self._add_up, LEADERBOARD_SIZE, policy=LEADERBOARD)
         return Result((result.value or [])[:limit], result.served)
 

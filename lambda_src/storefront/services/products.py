@@ -34,13 +34,13 @@ class ProductService:
         self._invalidator = invalidator
 
     def get(self, product_id: int) -> Result[Product]:
-        """The product, None when there is none, and how it was served. DatabaseUnavailableError, OverloadedError."""
+        """The product, None when there is none, and how it was served. DatabaseUnavailableError, TooManyLoadsError."""
         return self._cache.get_or_load(product_key(product_id), self._repository.find, product_id, policy=PRODUCT)
 
     def page(self, after: int, limit: int) -> Page:
         """The products that follow an id: which they are says the database, and what they are the cache, in one batch.
 
-        DatabaseUnavailableError, OverloadedError.
+        DatabaseUnavailableError, TooManyLoadsError.
         """
         ids = self._repository.ids_after(after, limit + 1)
         by_key = {product_key(product_id): product_id for product_id in ids[:limit]}

@@ -58,7 +58,7 @@ class SessionService:
         return token, Session(account.id, canonical(username), account.role, now + LIFETIME)
 
     def current(self, token: str) -> Session:
-        """The session of this token. NotLoggedInError; DatabaseUnavailableError, OverloadedError."""
+        """The session of this token. NotLoggedInError; DatabaseUnavailableError, TooManyLoadsError."""
         hashed, now = token_hash(token), self._clock()
         key = session_key(hashed)
 

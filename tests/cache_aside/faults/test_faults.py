@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from cache_aside import Options, OverloadedError, Policy, Served
+from cache_aside import Options, Policy, Served, TooManyLoadsError
 from faults.proxy import Fault, FaultProxy
 from local.engines import Valkey
 from tests.cache_aside.faults.conftest import QUICK, Connect
@@ -202,7 +202,7 @@ def test_database_is_protected_by_a_limit_while_the_cache_is_broken(connect: Con
         ]
         for _ in loading:
             running.acquire()
-        with pytest.raises(OverloadedError) as raised:
+        with pytest.raises(TooManyLoadsError) as raised:
             read(cache)
         assert raised.value.retry_after_seconds == 1
         release.set()

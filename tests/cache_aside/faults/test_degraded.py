@@ -1,0 +1,271 @@
+"""What readers lose, and the database has to bear, while the cache, the network or the database is slow or broken."""
+
+import asyncio
+import os
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import hiredis
+import pytest
+import redis
+
+from cache_aside import AsyncCacheAside, CacheAside, EmbeddedMetrics, Options, Policy, Served
+from faults.fake_server import FakeServer
+from faults.proxy import Fault, FaultProxy
+from local.engines import Valkey
+from tests.cache_aside.conftest import AUTH_TOKEN, tls_of
+from tests.cache_aside.faults.conftest import QUICK, Connect
+
+NUMBER = Policy(name="number", value_type=int, ttl_seconds=60, early_refresh_beta=0)
+PATIENT = Options(connect_timeout_seconds=5, read_timeout_seconds=5)
+KEY = "number:1"
+
+
+async def one() -> int:
+    return 1
+
+
+class Odd(socketserver.BaseRequestHandler):
+    """Answers INFO with nothing that anybody expects."""
+
+    def handle(self) -> None:
+        while self.request.recv(65536):
+            self.request.sendall(b"$-1\r\n$4\r\nwhat\r\n")
+
+
+@pytest.fixture
+def odd_port() -> Iterator[int]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Odd) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def test_server_that_says_odd_things_about_itself_is_bypassed_and_raises_nothing(odd_port: int) -> None:
+    cache = CacheAside.connect("127.0.0.1", odd_port, tls=False, options=Options(invalidation_seconds=0.1))
+    assert {cache.get_or_load(KEY, lambda: 1, policy=NUMBER).served for _ in range(3)} == {Served.BYPASS}
+    assert cache.invalidate(KEY).pending
+
+
+@pytest.mark.engines
+def test_probe_that_fails_in_any_way_is_followed_by_another(
+    connect: Connect, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = connect(options=QUICK)
+    proxy.inject(Fault.REFUSED)
+    assert cache.get_or_load(KEY, lambda: 1, policy=NUMBER).served is Served.BYPASS
+    with monkeypatch.context() as broken:
+        broken.setattr("cache_aside.connection.Identity.parse", lambda info: 1 / 0)
+        proxy.inject(Fault.NONE)
+        ends = time.monotonic() + 0.3
+        while time.monotonic() < ends:
+            assert cache.get_or_load(KEY, lambda: 1, policy=NUMBER).served is Served.BYPASS
+    while cache.get_or_load(KEY, lambda: 1, policy=NUMBER).served is Served.BYPASS:
+        time.sleep(0.01)
+
+
+@pytest.mark.engines
+@pytest.mark.usefixtures("operator")
+def test_circuit_closes_though_no_thread_can_start(
+    valkey: Valkey, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = Options(background=True, probe_interval_seconds=0.05, probe_timeout_seconds=1)
+    cache = CacheAside.connect("localhost", proxy.port, auth_token=AUTH_TOKEN, tls=tls_of(valkey), options=options)
+    cache.get_or_load(KEY, lambda: 1, policy=NUMBER)
+    proxy.inject(Fault.REFUSED)
+    assert cache.get_or_load(KEY, lambda: 1, policy=NUMBER).served is Served.BYPASS
+    proxy.inject(Fault.NONE)
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "cache-probe":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    while cache.get_or_load(KEY, lambda: 1, policy=NUMBER).served is Served.BYPASS:
+        time.sleep(0.01)
+
+
+@pytest.mark.engines
+@pytest.mark.usefixtures("operator")
+def test_async_client_outlives_its_event_loop(valkey: Valkey) -> None:
+    cache = AsyncCacheAside.connect(
+        "localhost", valkey.port, auth_token=AUTH_TOKEN, tls=tls_of(valkey), options=PATIENT
+    )
+
+    async def read() -> Served:
+        return (await cache.get_or_load(KEY, one, policy=NUMBER)).served
+
+    async def invalidate() -> bool:
+        return (await cache.invalidate(KEY)).confirmed
+
+    assert [asyncio.run(read()) for _ in range(4)] == [Served.MISS] + [Served.HIT] * 3
+    assert asyncio.run(invalidate())
+
+
+@pytest.mark.engines
+@pytest.mark.usefixtures("operator")
+def test_deletions_at_once_open_no_more_connections_than_allowed(valkey: Valkey, proxy: FaultProxy) -> None:
+    options = Options(connect_timeout_seconds=5, read_timeout_seconds=5, invalidation_seconds=20, connections=16)
+
+    async def crowd() -> None:
+        cache = AsyncCacheAside.connect(
+            "localhost", proxy.port, auth_token=AUTH_TOKEN, tls=tls_of(valkey), options=options
+        )
+        outcomes = await asyncio.gather(*(cache.invalidate(f"number:{number}") for number in range(500)))
+        assert all(outcome.confirmed for outcome in outcomes)
+        await cache.close()
+
+    asyncio.run(crowd())
+    assert proxy.accepted <= 16
+
+
+@pytest.mark.engines
+def test_key_of_another_type_in_a_batch_keeps_no_lease_of_the_others(connect: Connect, operator: redis.Redis) -> None:
+    operator.rpush("number:0", "a list")
+    keys = [f"number:{number}" for number in range(5)]
+    cache = connect(options=PATIENT)
+    found = cache.get_many_or_load(keys, lambda missing: dict.fromkeys(missing, 7), policy=NUMBER)
+    assert [result.served for result in (found[key] for key in keys)] == [Served.BYPASS] + [Served.MISS] * 4
+    again = cache.get_many_or_load(keys, lambda missing: dict.fromkeys(missing, 8), policy=NUMBER)
+    assert [again[key].value for key in keys] == [8] + [7] * 4
+
+
+def test_child_of_a_fork_hangs_on_no_lock_of_the_metrics() -> None:
+    metrics = EmbeddedMetrics(interval_seconds=1000)
+    with metrics._lock:
+        child = os.fork()
+        if child == 0:
+            metrics.on_event("number", "HIT", 0.001)
+            os._exit(0)
+    ends = time.monotonic() + 10
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < ends:
+        time.sleep(0.01)
+    if ended == (0, 0):
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+    assert ended == (child, 0)
+
+
+class Late(socketserver.BaseRequestHandler):
+    """Executes everything at once and in order, but answers whoever takes a lease half a second late."""
+
+    server: Any
+
+    def handle(self) -> None:
+        reader = hiredis.Reader()
+        while data := self.request.recv(65536):
+            reader.feed(data)
+            while (command := reader.gets()) is not False:
+                reply = self.server.state.execute(self._typed(*command))
+                time.sleep(0.5 if command[0] == b"SET" else 0)
+                self.request.sendall(self._packed(reply))
+
+    @staticmethod
+    def _typed(name: bytes, key: bytes, *rest: Any) -> tuple[Any, ...]:
+        if name == b"SET":
+            return ("SET", key.decode(), rest[0], *(part.decode() for part in rest[1:]))
+        if name == b"EVAL":
+            target, old, new, ttl, scope = rest[1:]
+            return ("EVAL", key.decode(), 1, target.decode(), old, new, int(ttl), scope.decode())
+        return (name.decode(), key.decode())
+
+    @staticmethod
+    def _packed(reply: object) -> bytes:
+        if isinstance(reply, bytes):
+            return b"$%d\r\n%b\r\n" % (len(reply), reply)
+        return b"$-1\r\n" if reply is None else f":{reply}\r\n".encode()
+
+
+def test_late_reply_to_a_lease_leaves_no_lease_behind() -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Late) as server:
+        server.daemon_threads = True
+        server.state = FakeServer(time.monotonic)  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        options = Options(probe_timeout_seconds=1)
+        cache = CacheAside.connect("127.0.0.1", server.server_address[1], tls=False, options=options)
+        assert cache.get_or_load(KEY, lambda: 1, policy=NUMBER).served is Served.BYPASS
+        leased = server.state.peek(KEY)  # type: ignore[attr-defined]
+        assert leased is not None, "the lease was taken"
+        ends = time.monotonic() + 3
+        while server.state.peek(KEY) is not None and time.monotonic() < ends:  # type: ignore[attr-defined]
+            time.sleep(0.01)
+        assert server.state.peek(KEY) is None, "and given back long before it ends"  # type: ignore[attr-defined]
+        server.shutdown()
+
+
+@pytest.mark.engines
+def test_one_late_reply_opens_no_circuit(connect: Connect, proxy: FaultProxy) -> None:
+    cache = connect(options=Options(connect_timeout_seconds=5, probe_timeout_seconds=5, probe_interval_seconds=1000))
+    cache.get_or_load(KEY, lambda: 1, policy=NUMBER)
+    proxy.hang_connections()
+    assert cache.get_or_load(KEY, lambda: 1, policy=NUMBER).served is Served.BYPASS
+    assert cache.get_or_load(KEY, lambda: 1, policy=NUMBER).served is Served.HIT
+
+
+def test_name_server_that_hangs_costs_readers_and_deletions_their_own_timeouts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[float] = []
+
+    def hang(*_: Any, **__: Any) -> Any:
+        asked.append(time.monotonic())
+        time.sleep(5)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    cache = CacheAside.connect("a-name-that-hangs", options=Options(invalidation_seconds=0.3))
+    begin = time.monotonic()
+    assert {cache.get_or_load(KEY, lambda: 1, policy=NUMBER).served for _ in range(100)} == {Served.BYPASS}
+    assert cache.invalidate(KEY).pending
+    assert time.monotonic() - begin < 4, "less than one look-up takes"
+    assert len(asked) == 1
+
+
+@pytest.mark.engines
+@pytest.mark.usefixtures("operator")
+def test_load_slower_than_its_timeout_is_one_load_and_cached(valkey: Valkey) -> None:
+    slow_policy = Policy(name="slow", value_type=int, ttl_seconds=60, early_refresh_beta=0, load_timeout_seconds=0.4)
+    cache = CacheAside.connect("localhost", valkey.port, auth_token=AUTH_TOKEN, tls=tls_of(valkey), options=PATIENT)
+    loads: list[int] = []
+
+    def slow() -> int:
+        loads.append(1)
+        time.sleep(0.6)
+        return 1
+
+    with ThreadPoolExecutor(16) as threads:
+        found = list(threads.map(lambda _: cache.get_or_load(KEY, slow, policy=slow_policy), range(16)))
+    assert {result.value for result in found} == {1}
+    assert len(loads) == 1
+    assert cache.get_or_load(KEY, slow, policy=slow_policy).served is Served.HIT
+
+
+@pytest.mark.engines
+def test_batch_of_fresh_values_waits_for_no_refresh(connect: Connect) -> None:
+    due = Policy(name="due", value_type=int, ttl_seconds=60, early_refresh_beta=1e9)
+    keys = [f"number:{number}" for number in range(50)]
+    cache = connect(options=PATIENT)
+    cache.get_many_or_load(keys, lambda missing: dict.fromkeys(missing, 1), policy=due)
+
+    def never(missing: object) -> dict[str, int | None]:
+        raise AssertionError(missing)
+
+    found = cache.get_many_or_load(keys, never, policy=due)
+    assert {result.served for result in found.values()} == {Served.HIT}
+
+
+def test_observer_that_fails_is_nobodys_problem() -> None:
+    class Broken:
+        def on_event(self, policy: str, event: str, seconds: float) -> None:
+            raise ZeroDivisionError
+
+    cache = CacheAside.connect("127.0.0.1", 1, tls=False, observer=Broken(), options=QUICK)
+    assert cache.get_or_load(KEY, lambda: 1, policy=NUMBER).served is Served.BYPASS
+    assert cache.invalidate(KEY).pending
