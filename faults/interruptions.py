@@ -1,6 +1,6 @@
 """Interrupts readers at any instruction and checks what the next ones are given; every value names its key.
 
-`python -m faults.interruptions signals|cancellations SECONDS SERVER [MUTATION]` prints what was seen as JSON.
+`python -m faults.interruptions signals|cancellations|closures SECONDS SERVER [MUTATION]` prints what was seen as JSON.
 """
 
 import asyncio
@@ -101,6 +101,19 @@ async def cancellations(target: Target, seconds: float) -> Seen:
     return msgspec.structs.replace(seen, served=dict(served), errors=dict(errors))
 
 
+def closures(target: Target, seconds: float) -> Seen:
+    """Loaders that look at a loop's variable, for values that are always due for a refresh, behind their readers."""
+    options = msgspec.structs.replace(_OPTIONS, background=True)
+    cache, seen, served = CacheAside.connect(**_connection(target) | {"options": options}), Seen(), Counter[str]()
+    due = Policy(name="due", value_type=str, ttl_seconds=60, early_refresh_beta=1e9, background=True)
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        for key in KEYS:
+            result = cache.get_or_load(key, lambda: key, policy=due)  # noqa: B023 - it is what goes wrong
+            _note(seen, served, key, result.value, result.served)
+    return msgspec.structs.replace(seen, served=dict(served))
+
+
 def _connection(target: Target) -> dict[str, Any]:
     tls = ssl.create_default_context(cafile=target.ca_file) if target.ca_file else False
     return {
@@ -129,8 +142,13 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 
 def run(kind: str, seconds: float, target: Target) -> Seen:
-    """Signals or cancellations, for so long."""
-    return signals(target, seconds) if kind == "signals" else asyncio.run(cancellations(target, seconds))
+    """Signals, cancellations or closures, for so long."""
+    match kind:
+        case "signals":
+            return signals(target, seconds)
+        case "cancellations":
+            return asyncio.run(cancellations(target, seconds))
+    return closures(target, seconds)
 
 
 def main() -> None:

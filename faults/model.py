@@ -10,11 +10,12 @@ from itertools import count
 from math import inf
 from typing import Any
 
+from cache_aside.errors import CacheUnavailableError
 from cache_aside.flights import Flights, Queue
 from cache_aside.policy import Policy
 from cache_aside.protocol import ReadThrough, Surroundings
 from cache_aside.results import Result
-from cache_aside.steps import Background, Join, Load, Pause, RoundTrip, Steps
+from cache_aside.steps import Background, Command, Join, Load, Pause, RoundTrip, Steps
 from faults.fake_server import FakeServer
 
 KEY = "product:1"
@@ -45,6 +46,11 @@ class World:
         self.now = 1_000.0
         self.server = FakeServer(lambda: self.now)
         self.row, self.acknowledged, self.loads = 0, 0, 0
+        self.cut = False
+        """Nobody reaches the cache but writers."""
+        self.loses_leases = False
+        """Whoever bids for a lease hears nothing; what they sent arrives some time."""
+        self.on_its_way: list[Command] = []
 
     def process(self) -> ReadThrough:
         """The protocol as one process runs it; its readers share flights."""
@@ -59,6 +65,11 @@ class World:
         """What the driver of a real process would do."""
         match command:
             case RoundTrip():
+                if self.cut:
+                    raise CacheUnavailableError("cut")
+                if self.loses_leases and command.commands[0][0] == "SET":
+                    self.on_its_way += [*command.commands, *command.undo]
+                    raise CacheUnavailableError("no reply")
                 return [self.server.execute(op) for op in command.commands]
             case Load():
                 self.loads += 1
@@ -108,11 +119,15 @@ class Reader:
         elif self._reply or isinstance(self._command, Join | Pause):
             self._advance(self._reply.pop() if self._reply else self._world.perform(self._command))
         else:
-            self._reply = [self._world.perform(self._command)]
+            try:
+                self._reply = [self._world.perform(self._command)]
+            except CacheUnavailableError as error:
+                self._reply = [error]
 
     def _advance(self, reply: Any) -> None:
         try:
-            self._command = self._steps.send(reply)
+            failed = isinstance(reply, Exception)
+            self._command = self._steps.throw(reply) if failed else self._steps.send(reply)
         except StopIteration as finished:
             self.done = True
             result: Result[int] = finished.value
@@ -143,6 +158,29 @@ class Writer:
         self._world.acknowledged = max(version, self._world.acknowledged)
         self.done = True
         yield
+
+
+class Straggler:
+    """The network: what was sent, but not answered, arrives in order."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._arrived = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it has arrived."""
+        return self._arrived > 0 and not self._world.on_its_way
+
+    @property
+    def ready(self) -> bool:
+        """Whether something is on its way."""
+        return bool(self._world.on_its_way)
+
+    def step(self) -> None:
+        """The next command is executed."""
+        self._world.server.execute(self._world.on_its_way.pop(0))
+        self._arrived += 1
 
 
 Scenario = Callable[[World], list[Any]]
@@ -192,11 +230,25 @@ def _run(scenario: Scenario, prefix: list[int], most_preemptions: int | None) ->
 
 
 def _check_that_nothing_stale_is_left(world: World) -> None:
+    world.cut = world.loses_leases = False
     result = world.run(world.process().get(KEY, VERSION))
     assert result.value >= world.acknowledged, f"the cache kept {result}, but {world.acknowledged} was acknowledged"
 
 
 def two_threads(world: World) -> list[object]:
     """Two readers of one process beside a writer: the scenario that finds most mistakes."""
+    process = world.process()
+    return [Reader(world, process), Reader(world, process), Writer(world)]
+
+
+def lost_reply(world: World) -> list[object]:
+    """A reader that does not hear whether it has its lease, beside a writer."""
+    world.loses_leases = True
+    return [Reader(world, world.process()), Writer(world), Straggler(world)]
+
+
+def past_the_cache(world: World) -> list[object]:
+    """Two readers of one process that cannot reach the cache, beside a writer."""
+    world.cut = True
     process = world.process()
     return [Reader(world, process), Reader(world, process), Writer(world)]

@@ -11,7 +11,7 @@ import msgspec
 from faults import relaying as relays
 from faults.campaign import Report
 from faults.interruptions import Seen, Target
-from faults.model import explore, two_threads
+from faults.model import explore, lost_reply, past_the_cache, two_threads
 from faults.mutations import MUTATIONS
 from faults.replication import AUTH_TOKEN, plain_port
 from local.engines import Valkey
@@ -26,7 +26,7 @@ def evidence(name: str) -> str:
     if check in ("interleavings", "relaying"):
         command = [sys.executable, "-m", "faults.mutants", f"--{check}", name]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    if check in ("signals", "cancellations"):
+    if check in ("signals", "cancellations", "closures"):
         return "; ".join(_interrupted(check, name).wrong[:1])
     command = [sys.executable, "-m", "faults.campaign", check, str(SECONDS[check]), name]
     report = msgspec.json.decode(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout, type=Report)
@@ -57,7 +57,8 @@ def interleavings(name: str) -> str:
     """Break the protocol of this process and enumerate."""
     MUTATIONS[name][1]()
     try:
-        explore(two_threads, most_preemptions=3)
+        for scenario in (two_threads, lost_reply, past_the_cache):
+            explore(scenario, most_preemptions=3)
     except AssertionError as error:
         return str(error)
     return ""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from unittest import mock
 
-from cache_aside import aio_link, connection, flights, leases, link, protocol, relay
+from cache_aside import aio_link, connection, envelope, flights, leases, link, protocol, relay
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.results import Result, Served
 from cache_aside.steps import Command, Steps
@@ -69,6 +69,7 @@ def _ask_whatever_is_due(self: Any, commands: Sequence[Command], *, identify: bo
 
 def replies_are_left_unread() -> None:
     """A thread's connection stays its own when an exception comes between a question and its reply."""
+    mock.patch.object(envelope.Codec, "read", _read_under_any_key).start()
     mock.patch.object(connection.Conversation, "ask", _ask_whatever_is_due).start()
     mock.patch.object(connection.Conversation, "usable", True).start()
     mock.patch.object(link.Link, "_take", lambda self: self._local.channel).start()
@@ -77,16 +78,64 @@ def replies_are_left_unread() -> None:
 
 def cancelled_readers_give_back_at_once() -> None:
     """A cancelled reader's connection is the next one's before its reply has been read."""
+    mock.patch.object(envelope.Codec, "read", _read_under_any_key).start()
     mock.patch.object(connection.Conversation, "ask", _ask_whatever_is_due).start()
     mock.patch.object(connection.Conversation, "usable", True).start()
     mock.patch.object(aio_link.AsyncLink, "_drain", lambda self, channel, undo=(): self._give_back(channel)).start()
 
 
+_read = envelope.Codec.read
+
+
+def _read_under_any_key(self: Any, key: str, raw: Any, now: float, draw: Callable[[], float]) -> Any:
+    if isinstance(raw, bytes) and raw[:1] in (b"V", b"N"):
+        begin, size = envelope._HEADER.size, envelope._HEADER.unpack_from(raw)[-1]
+        key = raw[begin : begin + size].decode()
+    return _read(self, key, raw, now, draw)
+
+
+_get = protocol.ReadThrough.get
+
+
 def closures_run_in_the_background() -> None:
     """A load runs in the background whether it was given its arguments or not."""
-    read = protocol.ReadThrough.get
-    anyway = lambda self, key, policy, *, behind: read(self, key, policy, behind=policy.background)  # noqa: E731
-    mock.patch.object(protocol.ReadThrough, "get", anyway).start()
+
+    def get(self: Any, key: str, policy: Any, *, behind: bool) -> Any:
+        return _get(self, key, policy, behind=policy.background)
+
+    mock.patch.object(protocol.ReadThrough, "get", get).start()
+
+
+_trip = protocol.Miss._trip
+
+
+def _trip_and_hope(self: Any, commands: Sequence[Command], undo: Sequence[Command] = ()) -> Steps[Any]:
+    replies = yield from _trip(self, commands, undo)
+    takes = bool(undo) and commands[0][0] == "SET"
+    return [None] * len(commands) if replies is None and takes else replies
+
+
+def doubtful_leases_are_filled() -> None:
+    """A reader whose lease was not confirmed takes it for granted."""
+    mock.patch.object(protocol.Miss, "_trip", _trip_and_hope).start()
+
+
+def _fill_nothing(key: str, mine: Any, content: bytes | None, kept_seconds: float) -> Command:
+    return leases.take_lease(key, content or b"", max(1, round(kept_seconds * 1000)))
+
+
+def fills_replace_absence() -> None:
+    """A fill is accepted when the key holds nothing: its lease has ended, or somebody has deleted it."""
+    mock.patch.object(protocol, "fill", _fill_nothing).start()
+
+
+def _gather_anything(self: Any, mine: Any) -> Any:
+    return self.running(mine.key) or self._gathering.enter(mine)
+
+
+def readers_past_the_cache_join_what_has_begun() -> None:
+    """While the cache is down readers use a load that began before they did."""
+    mock.patch.object(flights.Queue, "gather", _gather_anything).start()
 
 
 def no_replay_after_failover() -> None:
@@ -145,6 +194,10 @@ MUTATIONS: dict[str, tuple[str, Callable[[], None]]] = {
     "joiners_accept_what_was_on_its_way": ("interleavings", joiners_accept_what_was_on_its_way),
     "replies_are_left_unread": ("signals", replies_are_left_unread),
     "cancelled_readers_give_back_at_once": ("cancellations", cancelled_readers_give_back_at_once),
+    "closures_run_in_the_background": ("closures", closures_run_in_the_background),
+    "doubtful_leases_are_filled": ("interleavings", doubtful_leases_are_filled),
+    "fills_replace_absence": ("interleavings", fills_replace_absence),
+    "readers_past_the_cache_join_what_has_begun": ("interleavings", readers_past_the_cache_join_what_has_begun),
     "no_outbox": ("cuts", no_outbox),
     "relay_stops_at_a_refused_row": ("relaying", relay_stops_at_a_refused_row),
     "relay_marks_before_it_deletes": ("relaying", relay_marks_before_it_deletes),

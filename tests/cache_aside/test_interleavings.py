@@ -3,7 +3,18 @@
 import pytest
 
 from cache_aside.policy import Policy
-from faults.model import KEY, VERSION, Reader, Scenario, World, Writer, explore, two_threads
+from faults.model import (
+    KEY,
+    VERSION,
+    Reader,
+    Scenario,
+    World,
+    Writer,
+    explore,
+    lost_reply,
+    past_the_cache,
+    two_threads,
+)
 
 ALWAYS_REFRESH = Policy[int](
     name="refreshed", value_type=int, ttl_seconds=1000, jitter=0, early_refresh_beta=1e12, wait_timeout_seconds=2
@@ -78,6 +89,11 @@ def test_no_order_of_one_reader_and_writers_serves_or_keeps_a_stale_value(scenar
     "scenario", [two_writers, two_processes, two_threads, two_threads_refreshing, two_threads_too_large]
 )
 def test_no_order_of_three_actors_with_up_to_three_preemptions_does(scenario: Scenario) -> None:
+    assert explore(scenario, most_preemptions=3) > 100
+
+
+@pytest.mark.parametrize("scenario", [lost_reply, past_the_cache])
+def test_no_order_does_when_a_lease_is_in_doubt_or_the_cache_out_of_reach(scenario: Scenario) -> None:
     assert explore(scenario, most_preemptions=3) > 100
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.engines
 SECONDS = os.environ.get("INTERRUPTION_SECONDS", "4")
 
 
-@pytest.mark.parametrize("kind", ["signals", "cancellations"])
+@pytest.mark.parametrize("kind", ["signals", "cancellations", "closures"])
 def test_no_reader_is_given_the_reply_to_a_question_that_was_interrupted(
     valkey: Valkey, operator: redis.Redis, kind: str
 ) -> None:
@@ -23,6 +23,6 @@ def test_no_reader_is_given_the_reply_to_a_question_that_was_interrupted(
     command = [sys.executable, "-m", "faults.interruptions", kind, SECONDS, msgspec.json.encode(target).decode()]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=float(SECONDS) + 60)
     seen = msgspec.json.decode(done.stdout, type=Seen)
-    assert seen.interrupted > 100
+    assert seen.interrupted > 100 or kind == "closures"
     assert seen.reads > 100
     assert (seen.wrong, seen.errors) == ([], {})
