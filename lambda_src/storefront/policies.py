@@ -88,7 +88,7 @@ LEADERBOARD = Policy(
 )
 """Deleted by: nobody, the TTL alone; a purchase that deleted it would make every reader add up all purchases.
 Before it expires one reader loads it anew (XFetch), so that nobody else waits for the aggregation.
-Database down: the rest of its 45 seconds, then 503. Cache down: one thread of a process adds up for all that wait.
+Database down: the rest of its 45 seconds, then 503. Cache down: a process adds up for all that wait, once at a time.
 Promise: at most 60 s old: the TTL, and the 5 s that a load may take, twice if it was joined half-way.
 One value of 100 products is cut to every length.
 """

@@ -154,6 +154,32 @@ def test_arguments_cannot_imitate_each_others_keys() -> None:
     assert join.key("x:y", "z") != join.key("x", "y:z")
 
 
+def test_none_and_its_name_are_two_keys() -> None:
+    @fake_cache().cached("name:{user}", policy=NAME)
+    def name_of(user: object) -> str | None:
+        return repr(user)
+
+    keys = {name_of.key(user) for user in (None, "None", "!None", True, "True", 1)}
+    assert len(keys) == 6
+
+
+def test_method_is_read_through_the_cache_whatever_object_it_is_called_on() -> None:
+    cache, asked = fake_cache(), list[str]()
+
+    class Names:
+        @cache.cached("name:{user}", policy=NAME)
+        def of(self, user: str) -> str | None:
+            asked.append(user)
+            return user.title()
+
+    assert [Names().of("ada"), Names().of(user="ada"), Names().of("bob")] == ["Ada", "Ada", "Bob"]
+    assert asked == ["ada", "bob"]
+    assert Names().of.key("ada") == "name:ada"
+    assert Names().of.invalidate("ada").confirmed
+    assert Names().of("ada") == "Ada"
+    assert asked == ["ada", "bob", "ada"]
+
+
 @pytest.mark.parametrize("template", ["name", "name:{users}", "name:{user}:{extra}"])
 def test_template_must_name_every_parameter_and_no_other(template: str) -> None:
     with pytest.raises(PolicyError, match="must name every parameter"):

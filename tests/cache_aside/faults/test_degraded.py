@@ -1,6 +1,7 @@
 """What readers lose, and the database has to bear, while the cache, the network or the database is slow or broken."""
 
 import asyncio
+import dataclasses
 import os
 import socket
 import socketserver
@@ -8,15 +9,18 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import hiredis
+import msgspec
 import pytest
 import redis
 
 from cache_aside import AsyncCacheAside, CacheAside, EmbeddedMetrics, Options, Policy, Served
 from faults.fake_server import FakeServer
 from faults.proxy import Fault, FaultProxy
+from faults.replication import client_of
 from local.engines import Valkey
 from tests.cache_aside.conftest import AUTH_TOKEN, tls_of
 from tests.cache_aside.faults.conftest import QUICK, Connect
@@ -269,3 +273,41 @@ def test_observer_that_fails_is_nobodys_problem() -> None:
     cache = CacheAside.connect("127.0.0.1", 1, tls=False, observer=Broken(), options=QUICK)
     assert cache.get_or_load(KEY, lambda: 1, policy=NUMBER).served is Served.BYPASS
     assert cache.invalidate(KEY).pending
+
+
+@pytest.mark.engines
+def test_session_that_a_failover_lost_is_not_served_after_a_cancelled_read(
+    valkey: Valkey, proxy: FaultProxy, operator: redis.Redis, tmp_path: Path
+) -> None:
+    promoted = Valkey(tmp_path, auth_token=AUTH_TOKEN, certificates=valkey.certificates)
+    promoted.start()
+    replayed = {operator.info("replication")["master_replid"]}
+    session = dataclasses.replace(NUMBER, name="session", fail_closed=True)
+
+    async def read_over_a_failover() -> Served:
+        cache = AsyncCacheAside.connect(
+            "localhost",
+            proxy.port,
+            auth_token=AUTH_TOKEN,
+            tls=tls_of(valkey),
+            is_replayed=replayed.__contains__,
+            options=msgspec.structs.replace(PATIENT, connections=1),
+        )
+        await cache.get_or_load(KEY, one, policy=session)
+        assert (await cache.get_or_load(KEY, one, policy=session)).served is Served.HIT
+        proxy.inject(Fault.SLOW)
+        reader = asyncio.create_task(cache.get_or_load(KEY, one, policy=session))
+        await asyncio.sleep(0.1)
+        reader.cancel()
+        proxy.inject(Fault.NONE)
+        proxy.retarget(promoted.port)
+        served = (await cache.get_or_load(KEY, one, policy=session)).served
+        await cache.close()
+        return served
+
+    try:
+        with client_of(promoted) as other:
+            other.set(KEY, NUMBER.codec.encode(KEY, 7, expires=time.time() + 60, load_seconds=0.01))
+        assert asyncio.run(read_over_a_failover()) is Served.BYPASS
+    finally:
+        promoted.stop()
