@@ -84,7 +84,8 @@ mutants: $(READY) ## seeded mistakes in the cache protocol, each caught by name
 
 MINUTES ?= 30
 soak: $(READY) ## the history check for longer: make soak MINUTES=30
-	HISTORY_SECONDS=$$(( $(MINUTES) * 60 )) pytest -q --timeout=0 tests/cache_aside/faults/test_history.py
+	HISTORY_SECONDS=$$(( $(MINUTES) * 40 )) INTERRUPTION_SECONDS=$$(( $(MINUTES) * 6 )) \
+		pytest -q --timeout=0 tests/cache_aside/faults/test_history.py tests/cache_aside/faults/test_interruptions.py
 
 rotations: $(READY) ## ten rotations of the AUTH token in five minutes while the app serves
 	ROTATIONS=10 ROTATION_SECONDS=300 pytest -q -s --timeout=0 tests/rotation/test_rotations_under_load.py

@@ -1,30 +1,25 @@
 """What readers lose, and the database and the cache have to bear, while something is degraded: ratios and counts.
 
-`python -m benchmarks.cache_degraded` prints a line for each; `make bench-cache` puts them into docs/benchmarks.
+`make bench-cache` puts a line for each into docs/benchmarks.
 """
 
 import multiprocessing
 import os
 import random
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from statistics import median
 
 import redis
 
 from benchmarks.cache_contenders import Address
 from cache_aside import CacheAside, Options, Policy, TooManyLoadsError
-from local.engines import Valkey
 from local.processes import free_port
-from local.tls import ensure_certificates
 
 HOT = Policy(name="hot", value_type=int, ttl_seconds=60, early_refresh_beta=0)
 PATIENT = Options(connect_timeout_seconds=10, read_timeout_seconds=10)
 PAGE = [f"page:{number}" for number in range(50)]
-AUTH_TOKEN = "a-token-of-the-benchmark"  # noqa: S105
 _START_AFTER_SECONDS = 3.0
 
 
@@ -157,30 +152,8 @@ def _reader(kind: str, address: Address, start: float, load_seconds: float) -> I
         time.sleep(random.uniform(0, 0.1))  # noqa: S311 - spreads readers
 
 
-def report() -> list[str]:
-    """A line for each degradation."""
-    with tempfile.TemporaryDirectory(prefix="degraded-", dir="/tmp") as made:
-        directory = Path(made)
-        directory.chmod(0o755)
-        server = Valkey(directory, auth_token=AUTH_TOKEN, certificates=ensure_certificates(directory / "tls"))
-        server.start()
-        try:
-            address = Address(_plain_port(server), AUTH_TOKEN)
-            return [outage(), slow_load()(address), uncached(address), cold_page(address)]
-        finally:
-            server.stop()
-
-
-def _plain_port(server: Valkey) -> int:
-    authority = str(server.certificates.ca_file)
-    with redis.Redis(port=server.port, password=AUTH_TOKEN, ssl=True, ssl_ca_certs=authority) as operator:
-        return int(operator.config_get("port")["port"] or 0)
-
-
-def main() -> None:
-    """Print the report."""
-    print("\n".join(report()))
-
-
-if __name__ == "__main__":
-    main()
+def degraded(address: Address) -> Iterator[str]:
+    """A line for each degradation, as Markdown."""
+    yield "\n## Degraded: what readers lose, and what database and cache have to bear\n"
+    for line in (outage(), slow_load()(address), uncached(address), cold_page(address)):
+        yield f"- {line}"

@@ -16,6 +16,7 @@ import redis
 
 from benchmarks.cache_broken import cost, hung
 from benchmarks.cache_contenders import ASYNC, SYNC, Address
+from benchmarks.cache_degraded import degraded
 from benchmarks.cache_plot import bars
 from benchmarks.cache_speed import Timing, over_keys, over_threads, side_by_side
 from benchmarks.cache_stampede import LOAD_SECONDS, PROCESSES, READERS, stampede
@@ -125,6 +126,7 @@ def lines() -> Iterator[str]:
             yield from speed("TLS, through a terminating proxy", tls)
             yield from stampedes(plain)
             yield from broken()
+            yield from degraded(plain)
             yield from scaling(plain)
         finally:
             valkey.stop()

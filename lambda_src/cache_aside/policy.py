@@ -23,7 +23,8 @@ class Policy(Generic[T]):
 
     Args:
         name: labels metrics.
-        value_type: what msgspec decodes a hit into and checks it against (Struct, dataclass, TypedDict, list[...]).
+        value_type: what a hit is decoded into and checked against: whatever msgspec knows (Struct, dataclass,
+            TypedDict, list[...]), or a Pydantic model.
         ttl_seconds: upper bound of a value's age, or a function of the value that returns it (the rest of a session's
             life); zero or less means that this value is not cached, and ten years are the most.
         negative_ttl_seconds: how long "there is none" is cached. Default 0: not cached.

@@ -5,6 +5,7 @@ import math
 from typing import TypedDict
 
 import msgspec
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,3 +124,16 @@ def test_deeply_nested_entry_is_unreadable_and_raises_nothing() -> None:
     nested = Codec(list, schema_id(list, 1), early_refresh_beta=1, stale_seconds=0)
     fill = nested.seal(KEY, b"[" * 100_000 + b"]" * 100_000, expires=NOW + 10, load_seconds=1)
     assert nested.read(KEY, fill, NOW, undrawn).state is State.UNREADABLE
+
+
+class Model(pydantic.BaseModel):
+    number: int
+    parts: list[float] = []
+
+
+def test_pydantic_model_is_a_value_type() -> None:
+    codec = Codec(Model, schema_id(Model, 1), early_refresh_beta=1, stale_seconds=0)
+    fill = codec.encode(KEY, Model(number=1, parts=[0.5]), expires=NOW + 10, load_seconds=1)
+    assert codec.read(KEY, fill, NOW, undrawn).value == Model(number=1, parts=[0.5])
+    other = codec.seal(KEY, b'{"number": "no number"}', expires=NOW + 10, load_seconds=1)
+    assert codec.read(KEY, other, NOW, undrawn).state is State.UNREADABLE

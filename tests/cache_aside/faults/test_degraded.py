@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import hiredis
 import msgspec
@@ -162,6 +162,7 @@ class Late(socketserver.BaseRequestHandler):
     """Executes everything at once and in order, but answers whoever takes a lease half a second late."""
 
     server: Any
+    delays: ClassVar = {b"SET": 0.5}
 
     def handle(self) -> None:
         reader = hiredis.Reader()
@@ -169,7 +170,7 @@ class Late(socketserver.BaseRequestHandler):
             reader.feed(data)
             while (command := reader.gets()) is not False:
                 reply = self.server.state.execute(self._typed(*command))
-                time.sleep(0.5 if command[0] == b"SET" else 0)
+                time.sleep(self.delays.get(command[0], 0.0))
                 self.request.sendall(self._packed(reply))
 
     @staticmethod
@@ -202,6 +203,23 @@ def test_late_reply_to_a_lease_leaves_no_lease_behind() -> None:
         while server.state.peek(KEY) is not None and time.monotonic() < ends:  # type: ignore[attr-defined]
             time.sleep(0.01)
         assert server.state.peek(KEY) is None, "and given back long before it ends"  # type: ignore[attr-defined]
+        server.shutdown()
+
+
+class Slow(Late):
+    """Takes 150 ms for everything."""
+
+    delays: ClassVar = dict.fromkeys((b"GET", b"SET", b"EVAL"), 0.15)
+
+
+def test_slow_cache_costs_a_read_no_more_than_one_timeout_and_one_probe() -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Slow) as server:
+        server.daemon_threads = True
+        server.state = FakeServer(time.monotonic)  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        cache = CacheAside.connect("127.0.0.1", server.server_address[1], tls=False)
+        found = [cache.get_or_load(f"number:{number}", lambda: 1, policy=NUMBER).served for number in range(3)]
+        assert found == [Served.BYPASS] * 3, "a lease would take the read past 250 ms"
         server.shutdown()
 
 
