@@ -1,18 +1,21 @@
 """The schema that a deployment makes, on databases of its own."""
 
 import ast
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import functions.schema_migration
-from tests.storefront.deployment import migrate
+from local.engines import Postgres
+from tests.storefront.deployment import ROLE_PASSWORD, migrate
 from tests.storefront.sql import SqlEngine, connect
 
 pytestmark = [pytest.mark.engines, pytest.mark.every_engine, pytest.mark.usefixtures("environment")]
 
 VERSIONS = Path(functions.schema_migration.__file__).parent / "versions"
+RELEASED = Path(__file__).parent / "released_revisions.sha256"
 
 
 def test_migration_is_repeatable_and_keeps_its_physical_id(database: str) -> None:
@@ -96,10 +99,48 @@ def test_names_are_told_apart_to_the_letter(database: str, engine: SqlEngine) ->
             assert found.fetchall() == [(name,)]
 
 
+def test_database_at_0004_gets_the_seal_secret_and_users_without_a_role(database: str, engine: SqlEngine) -> None:
+    """With the column as 0003 made it before users could be without a role."""
+    migrate()
+    with connect(engine, database) as connection:
+        connection.execute("DROP TABLE IF EXISTS seal_secrets")
+        connection.execute("UPDATE alembic_version SET version_num = '0004'")
+        required = "MODIFY role varchar(20) NOT NULL DEFAULT 'customer'"
+        if isinstance(engine, Postgres):
+            required = "ALTER COLUMN role SET NOT NULL"
+        connection.execute(f"ALTER TABLE users {required}")
+        migrate("Update")
+        connection.execute("INSERT INTO users (username, password_hash, role) VALUES ('disabled', '', NULL)")
+        connection.execute("INSERT INTO users (username, password_hash) VALUES ('new', '')")
+        roles = connection.execute("SELECT role FROM users WHERE username IN ('disabled', 'new') ORDER BY username")
+        assert roles.fetchall() == [(None,), ("customer",)]
+    with connect(engine, database, user=database, password=ROLE_PASSWORD) as app:
+        ((secret,),) = app.execute("SELECT secret FROM seal_secrets").fetchall()
+        assert len(secret) == 32
+
+
 def test_revisions_only_expand() -> None:
     """What a release before this one uses must stay as it is: see the docstring of revisions.py."""
-    allowed = {"create_table", "add_column", "create_index"}
+    allowed = {"op.create_table", "op.add_column", "op.create_index", "op.alter_column"}
     for path in VERSIONS.glob("*.py"):
-        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-        used = {call.attr for call in calls if isinstance(call, ast.Attribute) and ast.unparse(call.value) == "op"}
-        assert used <= allowed, path.name
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        operations = [call for call in calls if ast.unparse(call.func).startswith("op.")]
+        assert {ast.unparse(call.func) for call in operations} <= allowed, path.name
+        for call in operations:
+            if ast.unparse(call.func) == "op.alter_column":
+                words = {word.arg: ast.unparse(word.value) for word in call.keywords}
+                new = {name: value for name, value in words.items() if not str(name).startswith("existing_")}
+                assert new == {"nullable": "True"}, path.name
+
+
+def test_released_revision_never_changes() -> None:
+    """Databases that have it would not get the change."""
+    released = {name: digest for digest, name in map(str.split, RELEASED.read_text().splitlines())}
+    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in VERSIONS.glob("*.py")}
+    changed = sorted(name for name in released if found.get(name) != released[name])
+    assert not changed, (
+        f"{changed} changed after being released: restore them, and make the change in a new revision, "
+        f"such as {len(released) + 1:04}_what_it_adds.py"
+    )
+    missing = [f"{found[name]}  {name}" for name in sorted(found.keys() - released.keys())]
+    assert not missing, f"new revisions: add to {RELEASED.name}, and edit no other line:\n" + "\n".join(missing)

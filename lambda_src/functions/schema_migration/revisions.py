@@ -1,8 +1,9 @@
 """Runs the revisions in versions/ that the database does not have yet.
 
-Revisions only ever expand: add a table, a nullable column, a column with a default, an index. The release before this
-one keeps running on the new schema while a deployment is under way and after one was rolled back, so nothing it uses
-is renamed, narrowed or dropped.
+Revisions only ever expand: add a table, a nullable column, a column with a default, an index; let a column be NULL. The
+release before this one keeps running on the new schema while a deployment is under way and after one was rolled back,
+so nothing it uses is renamed, narrowed or dropped. A released revision never changes: databases that have it would not
+get the change.
 """
 
 from pathlib import Path

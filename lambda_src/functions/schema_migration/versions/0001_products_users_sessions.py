@@ -31,9 +31,3 @@ def upgrade() -> None:
         sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id", ondelete="CASCADE"), index=True, nullable=False),
         sa.Column("expires_at", TIME, nullable=False),
     )
-    # One row: what seals the sessions that are cached.
-    op.create_table(
-        "seal_secrets",
-        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("secret", TOKEN_HASH, nullable=False),
-    )
