@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         else:
             kept.append(item)
     # Two processes end at the same time when what takes minutes begins first.
-    items[:] = sorted(kept, key=lambda item: item.get_closest_marker("emulator") is None)
+    items[:] = sorted(kept, key=lambda item: not any(map(item.get_closest_marker, ("emulator", "long"))))
     config.stash[_NOT_RUN] = dict(not_run)
 
 

@@ -53,7 +53,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerWithToken
     directory: Path = tmp_path_factory.mktemp("rotation")
     engine = Valkey(directory, auth_token=FIRST_TOKEN, certificates=ensure_certificates(directory / "tls"))
     engine.start()
-    yield ServerWithTokens(engine)
+    made = ServerWithTokens(engine)
+    yield made
+    made.close()
     engine.stop()
 
 

@@ -76,6 +76,8 @@ def _handler(answer: Callable[[str, dict[str, Any]], Any]) -> type[BaseHTTPReque
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"  # boto3 keeps its connection
+        # An answer is two packets, and the second would wait 40 ms for the acknowledgement of the first.
+        disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))

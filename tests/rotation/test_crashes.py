@@ -7,7 +7,7 @@ import pytest
 from tests.rotation.conftest import MakeScene
 from tests.rotation.scene import FIRST_TOKEN, STEPS, Crash, Scene
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.long]
 
 
 def after_nothing(scene: Scene) -> None:
