@@ -1,8 +1,9 @@
-"""Clients that send slowly, five times as many as the server has threads, keep nobody else waiting."""
+"""Clients that send or read slowly, more than the server has threads, keep nobody else waiting."""
 
 import re
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from time import sleep
 
 import httpx
 import pytest
@@ -57,3 +58,40 @@ def test_byte_after_byte_is_a_request_too(port: int) -> None:
         for byte in IN_CHUNKS:
             connection.send(bytes([byte]))
         assert last_status(connection, count=1) == 401
+
+
+def test_clients_that_do_not_read_keep_nobody_waiting(port: int) -> None:
+    with ExitStack() as cleanup:
+        for _ in range(20):
+            slow = cleanup.enter_context(socket.socket())
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            slow.connect(("127.0.0.1", port))
+            slow.settimeout(0.5)
+            with suppress(TimeoutError):  # the server takes no more
+                for _ in range(80):
+                    slow.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: app\r\n\r\n" * 50)
+        for _ in range(100):  # while the server answers them until nothing more fits into their buffers
+            sleep(0.05)
+            assert httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=10).status_code == 200
+
+
+def test_answer_that_is_read_slowly_comes_whole(port: int) -> None:
+    expected = httpx.get(f"http://127.0.0.1:{port}/openapi.json").content
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        slow.connect(("127.0.0.1", port))
+        slow.settimeout(10)
+        slow.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: app\r\n\r\n" * 99)
+        slow.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n")
+        received = bytearray()
+        while chunk := slow.recv(1 << 16):
+            received += chunk
+    assert received.count(expected) == 100
+
+
+def test_clients_that_do_not_close_keep_nobody_waiting(port: int) -> None:
+    with ExitStack() as cleanup:
+        for _ in range(20):
+            staying = cleanup.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            staying.sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=10).status_code == 200
