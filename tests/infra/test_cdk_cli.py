@@ -43,7 +43,7 @@ def test_synthesis_with_users_of_the_cache_says_that_it_replaces_the_cache_and_f
         ({"stage": "prdo"}, "error: unknown stage 'prdo'; allowed: dev, prod"),
         (
             {"stage": "dev", "cache.nodetype": "x"},
-            "error: unknown setting 'cache.nodetype'. Did you mean cache.node_type?",
+            "error: unknown setting 'cache.nodetype'. Did you mean cache.node_type or cache.nodes?",
         ),
         (
             {"stage": "dev", "web.allowed_cidrs": "0.0.0.0/1,128.0.0.0/1"},
