@@ -298,6 +298,12 @@ MUTANTS = (
         resource_arn="arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/other/1",
     ),
     _mutant(
+        "the firewall's samples hold tokens",
+        "FIREWALL_SAMPLES_CREDENTIALS",
+        "App/Firewall/Resource",
+        data_protection_config=None,
+    ),
+    _mutant(
         "the log bucket is public",
         "PCI.DSS.321-S3BucketPublicReadProhibited",
         BUCKET,

@@ -21,7 +21,7 @@ MANAGED_GROUPS: Final = (
 LEAST_RATE, MOST_RATE = 10, 2_000_000_000  # AWS::WAFv2::WebACL, RateBasedStatement.Limit
 RATE_WINDOWS_SECONDS = (60, 120, 300, 600)  # and EvaluationWindowSec
 _RATE_WINDOW_SECONDS = 300
-_NEVER_LOGGED = ("authorization", "cookie")
+_NEVER_STORED = ("authorization", "cookie")
 
 _Rule = wafv2.CfnWebACL.RuleProperty
 _Override = wafv2.CfnWebACL.OverrideActionProperty
@@ -53,6 +53,10 @@ class PathRate:
 class WebFirewall(Construct):
     """Blocks known bad addresses and requests, and addresses that ask too often. Every decision is logged.
 
+    The headers ``Authorization`` and ``Cookie`` are substituted before AWS WAF stores a request, in the log and in the
+    sampled requests (``GetSampledRequests``): whoever may read either cannot act as a user. Paths, query strings and
+    the parts of a body that matched a rule are stored as they came.
+
     About $10 a month, $1 more for each path rate, and $0.60 a million requests: $5 for the ACL and $1 for each rule
     (AWS WAF pricing, 2026).
     The common rule set refuses bodies over 8 KiB; raise that in AWS WAF before the app takes larger ones.
@@ -73,7 +77,7 @@ class WebFirewall(Construct):
         """
         :param load_balancer: what it protects
         :param name: the log group is called ``aws-waf-logs-{name}``; AWS WAF accepts no other beginning
-        :param log_settings: of the log of decisions; credentials in it are redacted
+        :param log_settings: of the log of decisions
         :param rate_limit: requests in five minutes after which one address is blocked. Default: 2000
         :param path_rates: lower limits for some requests; they come after `rate_limit` and before the groups. Default:
             none
@@ -88,6 +92,7 @@ class WebFirewall(Construct):
             scope="REGIONAL",
             default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
             visibility_config=_visibility("WebACL"),
+            data_protection_config=_without_credentials(),
             rules=[
                 _rate_rule(rate_limit),
                 *(_path_rate_rule(rate, i) for i, rate in enumerate(path_rates, 1)),
@@ -118,9 +123,17 @@ class WebFirewall(Construct):
             log_destination_configs=[arn],
             redacted_fields=[
                 wafv2.CfnLoggingConfiguration.FieldToMatchProperty(single_header={"Name": header})
-                for header in _NEVER_LOGGED
+                for header in _NEVER_STORED
             ],
         )
+
+
+def _without_credentials() -> wafv2.CfnWebACL.DataProtectionConfigProperty:
+    # What the logging configuration redacts is redacted in the log alone, not in sampled requests.
+    field = wafv2.CfnWebACL.FieldToProtectProperty(field_type="SINGLE_HEADER", field_keys=[*_NEVER_STORED])
+    return wafv2.CfnWebACL.DataProtectionConfigProperty(
+        data_protections=[wafv2.CfnWebACL.DataProtectProperty(field=field, action="SUBSTITUTION")]
+    )
 
 
 def _rate_rule(limit: int) -> _Rule:

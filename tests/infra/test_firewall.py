@@ -87,6 +87,14 @@ def test_decisions_are_logged_without_credentials(prod: Stage) -> None:
     assert group["LogGroupName"] == "aws-waf-logs-cache-aside-prod"
 
 
+def test_sampled_requests_hold_no_credentials(prod: Stage) -> None:
+    (protection,) = prod.properties(ACL)["DataProtectionConfig"]["DataProtections"]
+    assert protection == {
+        "Field": {"FieldType": "SINGLE_HEADER", "FieldKeys": ["authorization", "cookie"]},
+        "Action": "SUBSTITUTION",
+    }
+
+
 def test_dev_has_none_until_told_so(dev: Stage) -> None:
     assert dev.resources(ACL) == {}
     assert len(synthesize("dev", web__firewall="true").resources(ACL)) == 1
