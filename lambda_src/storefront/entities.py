@@ -46,18 +46,19 @@ class Bestseller(msgspec.Struct, frozen=True):
 
 
 class Session(msgspec.Struct, frozen=True):
-    """A user who is logged in until `expires_at`, in UTC."""
+    """A user who is logged in until `expires_at`, in UTC, with the token of this hash."""
 
     user_id: int
     username: str
     role: Role
     expires_at: datetime
+    token_hash: bytes
 
 
 class SealedSession(msgspec.Struct, frozen=True):
-    """A session as it is cached: see seals.py."""
+    """A session as it is cached: bytes, and what shows that the app has made them. See seals.py."""
 
-    session: Session
+    body: bytes
     seal: bytes
 
 

@@ -4,8 +4,6 @@ that may be. What an acknowledged write promises its readers, fault by fault: do
 While the cache is out of reach every read goes to the database, 32 at once in a process (BYPASS), whatever the policy.
 """
 
-from datetime import UTC, datetime
-
 from cache_aside import LoadUnavailableError, Policy
 from storefront.database import DatabaseUnavailableError
 from storefront.entities import Bestseller, Flag, Product, SealedSession
@@ -51,20 +49,17 @@ Database down: what nobody has changed since is served for an hour longer, marke
 Promise: no read that begins after a write was acknowledged shows what was before it.
 """
 
-_MOST_SESSION_SECONDS = 600
+SEAL_SECONDS = 600
+"""How long a seal holds (seals.py). A minute more than entries live, for clocks that differ."""
 
-
-def _session_ttl_seconds(sealed: SealedSession) -> float:
-    return min((sealed.session.expires_at - datetime.now(UTC)).total_seconds(), _MOST_SESSION_SECONDS)
-
-
-SESSION = Policy(name="session", value_type=SealedSession, ttl_seconds=_session_ttl_seconds, fail_closed=True)
-"""Deleted by: logging out, a new password, and a change of the user's role. TTL: the rest of the session's life, but
-ten minutes at most, which is how long reads still know a user whom somebody deletes in SQL. Writes ask anew.
+SESSION = Policy(name="session", value_type=SealedSession, ttl_seconds=SEAL_SECONDS - 60, fail_closed=True)
+"""Deleted by: logging out, a new password, and a change of the user's role. TTL: nine minutes, which is how long reads
+still know a user whom somebody deletes in SQL. Writes ask the database for session and role.
 Database down: who is cached is let in, nobody else: 503. Cache down, or after a failover: asks the database.
 Promise: refused everywhere once logging out was confirmed. Tokens that are none are not remembered: guesses would
-drive everything else out of the cache. An entry without the app's seal, or under another key than its own, is deleted
-and the database asked: whoever can write to the cache cannot become an operator.
+drive everything else out of the cache. An entry without the app's seal, under another key than its own or older than
+SEAL_SECONDS is deleted and the database asked: whoever can write to the cache cannot become an operator. Whoever puts
+back an entry that was read before its session ended can read with it until its seal is too old, and write nothing.
 """
 
 FLAG = Policy(

@@ -17,10 +17,11 @@ from faults.fake_server import FakeServer
 from local.engines import Valkey
 from storefront.bootstrap import build_relay, connect_database
 from storefront.database import Database, DatabaseUnavailableError
-from storefront.entities import Role, Session
 from storefront.repositories.outbox import outbox_of, record
 from storefront.repositories.products import ProductRepository
+from storefront.repositories.sessions import SessionRepository
 from storefront.services.invalidation import Invalidator
+from storefront.services.sessions import token_hash
 from storefront.settings import Settings
 from tests.cache_aside.harness import Counted, FakeTransport
 from tests.storefront.clients import until_cached, wait_until
@@ -30,7 +31,6 @@ from tests.storefront.sql import Connection, SqlEngine, connect
 pytestmark = [pytest.mark.engines, pytest.mark.every_engine, pytest.mark.usefixtures("environment")]
 
 WINDOW_SECONDS = 600  # for which the relay keeps what it has delivered, by default
-OPERATORS_SESSION = Session(1, "operator", Role.OPERATOR, datetime.max.replace(tzinfo=UTC))
 STOOL = {"name": "Stool", "price": 5}
 
 
@@ -71,11 +71,13 @@ def test_write_that_changes_nothing_records_nothing(operator: httpx.Client, prod
 
 
 def test_writer_that_dies_after_its_commit_leaves_the_deletion_to_the_relay(
-    operator: httpx.Client, product: str, master: Connection, database_of_another: Database, relay: Relay
+    operator: httpx.Client, product: str, token: str, master: Connection, database_of_another: Database, relay: Relay
 ) -> None:
     operator.get(product)
     product_id = int(product.removeprefix("/products/"))
-    assert ProductRepository(database_of_another).update(product_id, "Stool", Decimal(5), None, by=OPERATORS_SESSION)
+    session = SessionRepository(database_of_another).find(token_hash(token), now=datetime.now(UTC))
+    assert session
+    assert ProductRepository(database_of_another).update(product_id, "Stool", Decimal(5), None, by=session)
     assert operator.get(product).json()["name"] == "Chair"
     assert rows(master, product) == [True, False]
 

@@ -140,3 +140,21 @@ def test_change_that_ends_no_session_asks_nothing_of_the_cache(
     token = log_in(app, user)
     valkey.kill()
     assert change(workers[0], token, user).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "gone", ["DELETE FROM users WHERE username = %s", "UPDATE users SET role = NULL WHERE username = %s"]
+)
+def test_user_who_is_gone_is_not_logged_in_and_no_password_was_refused(
+    client: httpx.Client,
+    tokens: list[str],
+    user: dict[str, str],
+    master: Connection,
+    caplog: pytest.LogCaptureFixture,
+    gone: str,
+) -> None:
+    """Their session stays cached for minutes when somebody changes them past the app."""
+    master.execute(gone, [user["username"]])
+    assert change(client, tokens[0], user).status_code == 401
+    assert change(client, tokens[0], {"password": "a guess"}).status_code == 401
+    assert not any(getattr(record, "event", "") for record in caplog.records)

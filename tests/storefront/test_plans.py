@@ -45,7 +45,7 @@ def now() -> datetime:
 
 
 # The 42nd of those who fill the table: the first operator is the first user.
-CUSTOMER = Session(43, "user 42", Role.CUSTOMER, now() + 60 * MINUTE)
+CUSTOMER = Session(43, "user 42", Role.CUSTOMER, now() + 60 * MINUTE, (43).to_bytes(32, "big"))
 CALLS: dict[type, dict[str, Callable[[Any], object]]] = {
     ProductRepository: {
         "find": lambda products: products.find(42),
@@ -72,8 +72,8 @@ CALLS: dict[type, dict[str, Callable[[Any], object]]] = {
     },
     UserRepository: {
         "insert": lambda users: users.insert("somebody new", "", Role.CUSTOMER, by=CUSTOMER),
-        "find_password_hash": lambda users: users.find_password_hash(42),
-        "change_password": lambda users: users.change_password(42, "", "new", keep=bytes(32)),
+        "find_password_hash": lambda users: users.find_password_hash(by=CUSTOMER),
+        "change_password": lambda users: users.change_password("", "new", by=CUSTOMER),
         "set_role": lambda users: users.set_role("user 44", None, by=CUSTOMER),
     },
     FlagRepository: {

@@ -1,6 +1,5 @@
 """A role, or a user, that is taken away: no session of it lets anybody in, and no write of it commits."""
 
-import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from wsgiref.types import WSGIApplication
@@ -11,30 +10,13 @@ import redis
 
 from cache_aside import Relay
 from local.engines import Valkey
-from storefront.policies import session_key
 from tests.storefront.clients import bearer, log_in, until_cached, wait_until
 from tests.storefront.sql import Connection, SqlEngine, connect
+from tests.storefront.writes import CHAIR, WRITES, contents, key_of
 
 pytestmark = [pytest.mark.engines, pytest.mark.every_engine, pytest.mark.usefixtures("environment")]
 
-CHAIR = {"name": "Chair", "price": 1}
 NewUser = Callable[[], dict[str, str]]
-Send = Callable[[httpx.Client, str], httpx.Response]
-
-WRITES: dict[str, Send] = {
-    "create a product": lambda client, _: client.post("/products", json=CHAIR),
-    "replace a product": lambda client, product: client.put(product, json=CHAIR),
-    "delete a product": lambda client, product: client.delete(product),
-    "set the stock": lambda client, product: client.put(f"{product}/inventory", json={"available": 1}),
-    "buy": lambda client, product: client.post(f"{product}/purchases", json={"quantity": 1}),
-    "change a flag": lambda client, _: client.put(
-        "/flags/express-checkout", json={"enabled": False, "rollout_percent": 0}
-    ),
-    "create an operator": lambda client, _: client.post(
-        "/users", json={"username": "accomplice", "password": "a password", "role": "operator"}
-    ),
-    "give a role": lambda client, _: client.put("/users/somebody-else/role", json={"role": "operator"}),
-}
 
 
 @pytest.fixture
@@ -53,10 +35,6 @@ def cached(client: httpx.Client, app: WSGIApplication, cache: redis.Redis, secon
     for token in tokens:
         wait_until(lambda token=token: status(client, token) == 200 and bool(cache.exists(key_of(token))))  # type: ignore[misc]
     return tokens
-
-
-def key_of(token: str) -> str:
-    return session_key(hashlib.sha256(token.encode()).digest())
 
 
 def status(client: httpx.Client, token: str) -> int:
@@ -171,13 +149,8 @@ def test_write_with_a_cached_session_whose_role_is_gone_is_refused_and_changes_n
     assert contents(master) == before
 
 
-def contents(master: Connection) -> list[object]:
-    """Of the tables that those writes change."""
-    tables = ("products", "inventory", "purchases", "flags", "users", "cache_invalidations")
-    return [sorted(master.execute(f"SELECT * FROM {table}").fetchall(), key=repr) for table in tables]  # noqa: S608
-
-
-def test_write_that_began_before_the_role_was_taken_away_is_waited_for(
+@pytest.mark.parametrize("end", ["role", "logout"])
+def test_write_that_began_before_the_session_ended_is_waited_for(
     operator: httpx.Client,
     app: WSGIApplication,
     cached: list[str],
@@ -185,9 +158,16 @@ def test_write_that_began_before_the_role_was_taken_away_is_waited_for(
     product: str,
     master: Connection,
     engine: SqlEngine,
+    end: str,
 ) -> None:
-    """No write commits after the end of the role was acknowledged."""
+    """No write commits after the end of role or session was acknowledged."""
     number = product.removeprefix("/products/")
+
+    def take() -> httpx.Response:
+        if end == "role":
+            return operator.delete(f"/users/{second['username']}/role")
+        return operator.delete("/sessions/current", headers=bearer(cached[0]))
+
     with ThreadPoolExecutor(2) as pool:
         with connect(engine, "storefront") as holder, holder.transaction():
             holder.execute("SELECT 1 FROM products WHERE id = %s FOR UPDATE", [number])
@@ -195,7 +175,7 @@ def test_write_that_began_before_the_role_was_taken_away_is_waited_for(
             writer = httpx.Client(transport=transport, base_url="http://storefront", headers=bearer(cached[0]))
             written = pool.submit(writer.put, product, json=CHAIR)
             wait_until(lambda: waiting_for(master) == 1)
-            taken = pool.submit(operator.delete, f"/users/{second['username']}/role")
+            taken = pool.submit(take)
             wait_until(lambda: waiting_for(master) == 2)
             assert not taken.done()
         assert (written.result().status_code, taken.result().status_code) == (200, 204)

@@ -62,8 +62,7 @@ def remove_role(services: Services, call: Call) -> Reply:
 
 def change_password(services: Services, call: Call) -> Reply:
     current, new = call.body.current_password, call.body.new_password
-    outcome = services.users.change_password(call.session, call.token, current=current, new=new)
-    return revoked(services, outcome)
+    return revoked(services, services.users.change_password(current=current, new=new, by=call.session))
 
 
 OPERATIONS = (

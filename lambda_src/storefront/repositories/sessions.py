@@ -64,13 +64,20 @@ class SessionRepository:
             SELECT user_id, username, role, expires_at FROM sessions JOIN users ON users.id = user_id
             WHERE token_hash = %(hash)s AND expires_at > %(now)s AND role IS NOT NULL"""
         rows = self._database.read(statement, {"hash": token_hash, "now": now})
-        return next((Session(user, name, Role(role), at.replace(tzinfo=UTC)) for user, name, role, at in rows), None)
+        found = (Session(user, name, Role(role), at.replace(tzinfo=UTC), token_hash) for user, name, role, at in rows)
+        return next(found, None)
 
     def delete(self, token_hash: bytes) -> list[OutboxRow] | None:
         """Ends the session and records its key in the outbox, in one transaction. None when there is no session."""
+        values = {"hash": token_hash}
 
         def work(connection: Connection) -> list[OutboxRow] | None:
-            if not connection.change("DELETE FROM sessions WHERE token_hash = %(hash)s", {"hash": token_hash}):
+            # Waits for the writes of this user that have found the session: see `on_behalf_of`.
+            users = (
+                "SELECT 1 FROM users WHERE id = (SELECT user_id FROM sessions WHERE token_hash = %(hash)s) FOR UPDATE"
+            )
+            connection.rows(users, values)
+            if not connection.change("DELETE FROM sessions WHERE token_hash = %(hash)s", values):
                 return None
             return record(connection, session_key(token_hash))
 

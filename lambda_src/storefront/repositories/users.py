@@ -17,10 +17,10 @@ _SHARED: dict[Dialect, LiteralString] = {"postgresql": "FOR SHARE", "mysql": "LO
 
 
 def on_behalf_of(session: Session, work: Callable[[Connection], T]) -> Callable[[Connection], T]:
-    """`work`, for a transaction in which the session's user still has the session's role; else NotLoggedInError.
+    """`work`, for a transaction in which the session is there and its user has its role; else NotLoggedInError.
 
     Sessions are cached. A read may rely on that, but a write asks the database: the lock makes whoever takes the role
-    away wait for this transaction, or this one see that it is gone.
+    away, or ends the session, wait for this transaction, or this one see that it is gone.
     """
 
     def checked(connection: Connection) -> T:
@@ -28,9 +28,18 @@ def on_behalf_of(session: Session, work: Callable[[Connection], T]) -> Callable[
         held = connection.rows(f"{select} {_SHARED[connection.dialect]}", {"id": session.user_id})
         if held != [(session.role.value,)]:
             raise NotLoggedInError
+        _check(connection, session)
         return work(connection)
 
     return checked
+
+
+def _check(connection: Connection, session: Session) -> None:
+    """NotLoggedInError when the session has ended. The transaction has locked the user's row."""
+    # A statement of its own: it sees what was committed while the lock was waited for.
+    select = "SELECT 1 FROM sessions WHERE token_hash = %(hash)s AND user_id = %(id)s"
+    if not connection.rows(select, {"hash": session.token_hash, "id": session.user_id}):
+        raise NotLoggedInError
 
 
 class UserRepository:
@@ -45,22 +54,29 @@ class UserRepository:
         values = {"username": username, "hash": password_hash, "role": role.value}
         self._database.transact(on_behalf_of(by, lambda connection: connection.change(statement, values)))
 
-    def find_password_hash(self, user_id: int) -> str | None:
-        """The hash of the user's password; None when there is no such user any more."""
-        rows = self._database.read("SELECT password_hash FROM users WHERE id = %(id)s", {"id": user_id})
+    def find_password_hash(self, *, by: Session) -> str | None:
+        """The hash of the session's user; None when the session has ended, or the user or their role is gone."""
+        statement = """
+            SELECT password_hash FROM sessions JOIN users ON users.id = user_id
+            WHERE token_hash = %(hash)s AND user_id = %(id)s AND role = %(role)s"""
+        rows = self._database.read(statement, {"hash": by.token_hash, "id": by.user_id, "role": by.role.value})
         return str(rows[0][0]) if rows else None
 
-    def change_password(self, user_id: int, old_hash: str, new_hash: str, *, keep: bytes) -> list[OutboxRow] | None:
-        """What the end of all the user's sessions but `keep` made obsolete; None when the hash was not `old_hash`."""
+    def change_password(self, old_hash: str, new_hash: str, *, by: Session) -> list[OutboxRow] | None:
+        """What the end of all the user's other sessions made obsolete; None when the hash was not `old_hash`.
+
+        NotLoggedInError.
+        """
 
         def work(connection: Connection) -> list[OutboxRow] | None:
-            values = {"id": user_id, "old": old_hash, "new": new_hash}
+            values = {"id": by.user_id, "role": by.role.value, "old": old_hash, "new": new_hash}
             statement = """
                 UPDATE users SET password_hash = %(new)s
-                WHERE id = %(id)s AND password_hash = %(old)s AND role IS NOT NULL"""
+                WHERE id = %(id)s AND password_hash = %(old)s AND role = %(role)s"""
             if not connection.change(statement, values):
                 return None
-            return _end_sessions(connection, user_id, keep=keep)
+            _check(connection, by)
+            return _end_sessions(connection, by.user_id, keep=by.token_hash)
 
         return self._database.transact(work)
 

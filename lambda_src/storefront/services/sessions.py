@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from cache_aside import CacheAside, Invalidation, Replicas
+from cache_aside import CacheAside, Invalidation, Replicas, Served
 from storefront.entities import SealedSession, Session, canonical
 from storefront.errors import NotLoggedInError, WrongCredentialsError
 from storefront.passwords import Passwords
@@ -55,7 +55,7 @@ class SessionService:
         token, now = secrets.token_urlsafe(32), self._clock().replace(microsecond=0)
         if not self._repository.insert(token_hash(token), account, now + LIFETIME, now=now):
             raise WrongCredentialsError
-        return token, Session(account.id, canonical(username), account.role, now + LIFETIME)
+        return token, Session(account.id, canonical(username), account.role, now + LIFETIME, token_hash(token))
 
     def current(self, token: str) -> Session:
         """The session of this token. NotLoggedInError; DatabaseUnavailableError, TooManyLoadsError."""
@@ -64,16 +64,18 @@ class SessionService:
 
         def load() -> SealedSession | None:
             found = self._repository.find(hashed, now=now)
-            return self._seals.seal(hashed, found) if found else None
+            return self._seals.seal(found, now=now) if found else None
 
-        sealed = self._cache.get_or_load(key, load, policy=SESSION).value
-        if sealed is not None and not self._seals.holds(hashed, sealed):
-            logger.error("%s holds a session that this app has not sealed for it; asking the database", key)
+        result = self._cache.get_or_load(key, load, policy=SESSION)
+        session = self._seals.open(hashed, result.value, now=now) if result.value else None
+        # That there is no session the app never caches.
+        if session is None and (result.value or result.served is Served.HIT):
+            logger.error("%s holds what this app has not sealed for it, or not lately; asking the database", key)
             self._cache.invalidate(key)
-            sealed = load()
-        if sealed is None or sealed.session.expires_at <= now:
+            session = self._repository.find(hashed, now=now)
+        if session is None or session.expires_at <= now:
             raise NotLoggedInError
-        return sealed.session
+        return session
 
     def log_out(self, token: str) -> Invalidation:
         """Ends the session of this token; confirmed once no server that may answer for the cache knows it any more.

@@ -3,11 +3,10 @@
 from cache_aside import Invalidation, Replicas
 from storefront.database import DuplicateError
 from storefront.entities import Role, Session, canonical
-from storefront.errors import OwnRoleError, UsernameTakenError, UserNotFoundError, WrongPasswordError
+from storefront.errors import NotLoggedInError, OwnRoleError, UsernameTakenError, UserNotFoundError, WrongPasswordError
 from storefront.passwords import Passwords
 from storefront.repositories.users import UserRepository
 from storefront.services.invalidation import Invalidator
-from storefront.services.sessions import token_hash
 
 
 class UserService:
@@ -46,17 +45,18 @@ class UserService:
             raise UserNotFoundError
         return self._invalidator.deliver(obsolete, replicas=Replicas.ALL)
 
-    def change_password(self, session: Session, token: str, *, current: str, new: str) -> Invalidation:
-        """Ends every session of that user but the one of `token`; confirmed as `SessionService.log_out` is.
+    def change_password(self, *, current: str, new: str, by: Session) -> Invalidation:
+        """Ends every session of that user but this one; confirmed as `SessionService.log_out` is.
 
-        WrongPasswordError when `current` is not the password, or not any more. PasswordsBusyError,
+        WrongPasswordError when `current` is not the password, or not any more. NotLoggedInError, PasswordsBusyError,
         DatabaseUnavailableError.
         """
-        stored = self._repository.find_password_hash(session.user_id)
-        if stored is None or not self._passwords.verify(current, stored):
+        stored = self._repository.find_password_hash(by=by)
+        if stored is None:
+            raise NotLoggedInError
+        if not self._passwords.verify(current, stored):
             raise WrongPasswordError
-        new_hash = self._passwords.hash(new)
-        obsolete = self._repository.change_password(session.user_id, stored, new_hash, keep=token_hash(token))
+        obsolete = self._repository.change_password(stored, self._passwords.hash(new), by=by)
         if obsolete is None:
             raise WrongPasswordError
         return self._invalidator.deliver(obsolete, replicas=Replicas.ALL)
