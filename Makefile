@@ -19,7 +19,7 @@ READY := .venv/ready node_modules/.package-lock.json
 CODE  := app.py stacks constructs_lib lambda_src local audit faults tools tests benchmarks examples
 AUDIT := $(READY) .venv-audit/ready
 
-.PHONY: help up seed test check lint types contracts unit snapshot docs mutants soak contract-soak rotations interruptions history wheels wheels-matrix bench-cache bench-web bench-logins audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
+.PHONY: help up seed test suite beside check lint types contracts unit snapshot docs mutants soak contract-soak rotations interruptions history wheels wheels-matrix bench-cache bench-web bench-logins audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
 help: ## list the commands
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -38,9 +38,15 @@ history: $(READY) ## write and read products of a running `make up` for a minute
 ##@ Develop
 # CI has two cores; where there are more: make test PROCESSES=8
 PROCESSES ?= 2
-test: $(READY) lint types contracts ## everything that CI runs (ENGINES=postgres skips MySQL, ENGINES=postgres,mysql insists)
-	pytest -q -n $(PROCESSES) tests
-	@$(MAKE) --no-print-directory audit audit-mutants audit-secrets
+test: $(AUDIT) lint contracts ## everything that CI runs (ENGINES=postgres skips MySQL, ENGINES=postgres,mysql insists)
+	@$(MAKE) --no-print-directory --jobs=2 suite beside
+
+suite: $(READY) ## the tests alone
+	env -u MAKEFLAGS pytest -q -n $(PROCESSES) tests
+
+# The tests wait for engines half of the time, which is time for these.
+beside: $(AUDIT)
+	@$(MAKE) --no-print-directory types audit audit-mutants audit-secrets --jobs=1
 
 check: $(READY) lint types contracts unit ## lint, types, import contracts and unit tests, in under a minute
 
