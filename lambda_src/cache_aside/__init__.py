@@ -14,6 +14,7 @@ protocol      why nothing stale is kept, and every step of a read
 envelope      the bytes under a key: lease, mark, value
 leases        the commands that take a lease, fill it, give it back
 flights       sharing loads inside a process, and queueing past a cache that is down
+keys          what a key may be
 steps         what the protocol asks its driver to do
 policy        what is cached and for how long; what a client may cost
 results       how a read was served, what became of an invalidation

@@ -92,6 +92,7 @@ class AsyncCacheAside:
         Give the load its arguments rather than a closure; see `CacheAside.get_or_load`.
 
         Raises:
+            TypeError, ValueError: the key is no str, or has more than 65,535 bytes.
             TooManyLoadsError: the cache is unavailable and too many loads go past it.
             LoadTimeoutError: the load took too long, and the policy allows no stale value.
             Exception: whatever `load` raises, unless the policy allows a stale value in its place.
@@ -116,7 +117,7 @@ class AsyncCacheAside:
         """The values of many keys: one round trip, and one call of `load(missing, *args)` with the missing keys."""
         started = time.monotonic()
         behind = policy.background and bool(args) and self._options.background
-        steps = self._room.reads.get_many(tuple(keys), policy, behind=behind)
+        steps = self._room.reads.get_many(keys, policy, behind=behind)
         results: dict[str, Result[T]] = await self._drive(steps, lambda missing: load(missing, *args))
         for result in results.values():
             self._observer.on_event(policy.name, result.served, time.monotonic() - started)

@@ -86,6 +86,7 @@ class CacheAside:
         of policies that allow it.
 
         Raises:
+            TypeError, ValueError: the key is no str, or has more than 65,535 bytes.
             TooManyLoadsError: the cache is unavailable and too many loads go past it.
             Exception: whatever `load` raises, unless the policy allows a stale value in its place.
         """
@@ -105,7 +106,7 @@ class CacheAside:
         """The values of many keys: one round trip, and one call of `load(missing, *args)` with the missing keys."""
         started = time.monotonic()
         behind = policy.background and bool(args) and self._options.background
-        steps = self._reads.get_many(tuple(keys), policy, behind=behind)
+        steps = self._reads.get_many(keys, policy, behind=behind)
         results: dict[str, Result[T]] = self._drive(steps, lambda missing: load(missing, *args))
         for result in results.values():
             self._observer.on_event(policy.name, result.served, time.monotonic() - started)
@@ -115,6 +116,9 @@ class CacheAside:
         """Delete the keys, after the write was committed; this also refuses every fill whose load began before.
 
         Never raises for a failure of the cache: look at the outcome, and have a `Relay` repeat what is pending.
+
+        Raises:
+            TypeError, ValueError: a key is no str, or has more than 65,535 bytes; no key is deleted then.
         """
         started = time.monotonic()
         steps = invalidate(keys, replicas, deadline_seconds=self._options.invalidation_seconds)

@@ -6,6 +6,7 @@ from typing import Any
 
 from cache_aside.connection import BARRIER
 from cache_aside.errors import CacheUnavailableError
+from cache_aside.keys import checked
 from cache_aside.results import Invalidation, Replicas
 from cache_aside.steps import Deliver, Pause, Steps
 
@@ -27,6 +28,7 @@ def invalidate(
     Each attempt gets half of the time that is left, so that a connection that hangs does not cost all of it. Repeating
     a DEL is harmless, and so is one that arrives late.
     """
+    checked(keys)
     if not keys:
         return Invalidation(keys, confirmed=True)
     deadline = monotonic() + deadline_seconds

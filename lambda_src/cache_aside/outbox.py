@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any, Literal, Protocol, get_args
 
 from cache_aside.dialects import DIALECTS, Dialect
+from cache_aside.keys import checked
 from cache_aside.relay import Cache, OutboxRow
 from cache_aside.results import Invalidation, Replicas
 
@@ -149,8 +150,11 @@ class SqlOutbox:
         """Insert a row for each key, in the transaction that changes the data: it commits with the change or never.
 
         After the commit `deliver` these rows; a relay delivers those of whoever does not get that far.
+
+        Raises:
+            TypeError, ValueError: a key is no str, or has more than 65,535 bytes; nothing is inserted then.
         """
-        given = list(dict.fromkeys(keys))
+        given = list(dict.fromkeys(checked(keys)))
         if not given:
             return []
         cursor = cursor_or_connection

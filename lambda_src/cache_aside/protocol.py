@@ -15,7 +15,7 @@ wake look again and then join before the next load begins, as a rule, and so sha
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -24,6 +24,7 @@ from cache_aside.breaker import Breaker
 from cache_aside.envelope import Entry, State
 from cache_aside.errors import CacheUnavailableError, LoadTimeoutError
 from cache_aside.flights import Flight, Flights, Queue
+from cache_aside.keys import checked
 from cache_aside.leases import Bid, bid, fill, get, release, undo
 from cache_aside.observe import SILENT, Event, Observer, log_once
 from cache_aside.policy import Policy
@@ -73,6 +74,7 @@ class ReadThrough:
 
     def get(self, key: str, policy: Policy[T], *, behind: bool = False) -> Steps[Result[T]]:
         """One key. Behind: the load may go on when its caller has left, as it brings its own arguments."""
+        checked((key,))
         began = self._here.monotonic()
         try:
             (raw,) = yield RoundTrip((get(key),), policy.fail_closed)
@@ -91,12 +93,12 @@ class ReadThrough:
             return result if result is not None else Result(entry.value, Served.STALE)
         return (yield from self._miss(key, entry, policy, self._here.monotonic() - began))
 
-    def get_many(self, keys: Sequence[str], policy: Policy[T], *, behind: bool = False) -> Steps[dict[str, Result[T]]]:
+    def get_many(self, keys: Iterable[str], policy: Policy[T], *, behind: bool = False) -> Steps[dict[str, Result[T]]]:
         """Many keys, one load: a round trip to read them all, one to take the leases, one to fill.
 
         Values that are due for a refresh are loaded with those that are missing, or behind: nobody waits for them.
         """
-        keys = tuple(dict.fromkeys(keys))
+        keys = tuple(dict.fromkeys(checked(keys)))
         if not keys:
             return {}
         try:

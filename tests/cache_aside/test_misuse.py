@@ -1,0 +1,102 @@
+"""Mistakes of newcomers are refused at once, in words that say what to write, and nothing is done by halves."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cache_aside import CacheAside, Policy, SqlOutbox, transactions
+from faults.fake_server import FakeServer
+from tests.cache_aside.harness import Bench, FakeTransport
+
+NUMBER = Policy(name="number", value_type=int, ttl_seconds=60, early_refresh_beta=0)
+NO_KEYS: list[Any] = [["a", "b"], ("a", "b"), {"a"}, b"a", None, 1.5, 42]
+LONGEST = "k" * 65_535
+TOO_LONG = ["k" * 65_536, "ü" * 32_768]
+
+
+def never(*_: object) -> Any:
+    raise AssertionError("nothing is loaded for what is no key")
+
+
+@pytest.fixture
+def cache() -> CacheAside:
+    return CacheAside(FakeTransport(FakeServer(time.time)))
+
+
+@pytest.fixture
+def database() -> Iterator[sqlite3.Connection]:
+    made = sqlite3.connect(":memory:")
+    made.execute("CREATE TABLE product (price integer)")
+    for statement in SqlOutbox(transactions(lambda: made), dialect="sqlite").schema():
+        made.execute(statement)
+    made.commit()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def outbox(database: sqlite3.Connection) -> SqlOutbox:
+    return SqlOutbox(transactions(lambda: database), dialect="sqlite")
+
+
+def rows(database: sqlite3.Connection) -> tuple[int, int]:
+    """How many prices were committed, and how many keys recorded."""
+    database.rollback()
+    (prices,) = database.execute("SELECT count(*) FROM product").fetchone()
+    (keys,) = database.execute("SELECT count(*) FROM cache_invalidations").fetchone()
+    return prices, keys
+
+
+@pytest.mark.parametrize("key", NO_KEYS, ids=repr)
+def test_what_is_no_str_is_refused_as_a_key_and_nothing_is_sent(bench: Bench, key: Any) -> None:
+    bench.cache.get_or_load("a", lambda: 1, policy=NUMBER)
+    trips, before = bench.transport.trips, bench.command("GET", "a")
+    with pytest.raises(TypeError, match=r"a key is a str such as 'product:42', not .*invalidate\(\*keys\)"):
+        bench.cache.invalidate("a", key)
+    with pytest.raises(TypeError, match="a key is a str"):
+        bench.cache.get_or_load(key, never, policy=NUMBER)
+    with pytest.raises(TypeError, match="a key is a str"):
+        bench.cache.get_many_or_load(["b", key], never, policy=NUMBER)
+    assert bench.command("GET", "a") == before, "nothing is deleted"
+    assert bench.transport.trips == trips
+
+
+def test_one_str_in_place_of_many_keys_is_refused(bench: Bench, outbox: SqlOutbox, database: Any) -> None:
+    with pytest.raises(TypeError, match=r"a list such as \['product:42'\], not the str 'product:7'"):
+        bench.cache.get_many_or_load("product:7", never, policy=NUMBER)
+    with pytest.raises(TypeError, match="not the str 'product:7'"):
+        outbox.record(database, "product:7")
+
+
+@pytest.mark.parametrize("key", TOO_LONG, ids=["ASCII", "UTF-8"])
+def test_key_that_an_envelope_cannot_name_is_refused_before_the_load(bench: Bench, key: str) -> None:
+    with pytest.raises(ValueError, match="65,535 bytes at most, such as 'product:42'; this one has 65,536"):
+        bench.cache.get_or_load(key, never, policy=NUMBER)
+    with pytest.raises(ValueError, match="65,535"):
+        bench.cache.get_many_or_load(["a", key], never, policy=NUMBER)
+    with pytest.raises(ValueError, match="65,535"):
+        bench.cache.invalidate("a", key)
+    assert bench.transport.trips == 0
+
+
+def test_longest_key_is_cached_and_invalidated(bench: Bench) -> None:
+    roomy = Policy(name="roomy", value_type=int, ttl_seconds=60, early_refresh_beta=0, max_bytes=100_000)
+    bench.cache.get_or_load(LONGEST, lambda: 1, policy=roomy)
+    assert bench.cache.get_or_load(LONGEST, never, policy=roomy).value == 1
+    assert bench.cache.invalidate(LONGEST).confirmed
+    assert bench.cache.get_or_load(LONGEST, lambda: 2, policy=roomy).value == 2
+
+
+@pytest.mark.parametrize("key", [*NO_KEYS, *TOO_LONG], ids=lambda key: repr(key)[:12])
+def test_write_that_names_no_key_is_undone(
+    outbox: SqlOutbox, database: sqlite3.Connection, cache: CacheAside, key: Any
+) -> None:
+    with pytest.raises((TypeError, ValueError), match="a key "), outbox.transaction(database, cache) as write:  # noqa: PT012
+        database.execute("INSERT INTO product VALUES (1)")
+        write.invalidates("a", key)
+    with pytest.raises((TypeError, ValueError), match="a key "):
+        outbox.record(database, ["a", key])
+    assert rows(database) == (0, 0)
