@@ -7,6 +7,7 @@ import redis
 
 from faults.proxy import Fault, FaultProxy
 from local.engines import Valkey
+from local.processes import free_port
 from local.tls import Certificates
 
 AUTH_TOKEN = "a-token-of-the-tests-only"
@@ -70,6 +71,10 @@ def client_of(node: Valkey) -> redis.Redis:
 
 
 def plain_port(node: Valkey) -> int:
-    """Where it takes connections without TLS."""
+    """Where it takes connections without TLS: on a port that it opens for this, having none otherwise."""
     with client_of(node) as operator:
-        return int(operator.config_get("port")["port"])
+        port = int(operator.config_get("port")["port"])
+        if not port:
+            port = free_port()
+            operator.config_set("port", port)
+        return port

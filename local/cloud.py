@@ -9,6 +9,7 @@ from pathlib import Path
 
 from local.cdk_cli import CdkCli
 from local.emulator.process import ACCOUNT, REGION, Emulator
+from local.engines.unprivileged import make_passable
 from local.packaged import path_with_node
 from local.private_files import write_private
 from local.run_directory import RunDirectory
@@ -30,7 +31,7 @@ class LocalCloud:
         self.run = RunDirectory(directory / "run")
         self._say = say
         self._engine_requests = directory / "engines"
-        self._engine_requests.mkdir(parents=True, exist_ok=True)
+        make_passable(self._engine_requests)
         self._saved = directory / "deployed"
         certificates = ensure_certificates(directory / "tls")
         self.emulator = Emulator(

@@ -22,6 +22,9 @@ worker_class = "local.patient_worker.PatientWorker"
 threads = 8
 graceful_timeout = 5
 control_socket_disable = True
+# Nothing stands in front of it: it believes no client's X-Forwarded-Proto, SCRIPT_NAME or PATH_INFO.
+forwarded_allow_ips = ""
+forwarder_headers = ""
 
 
 def pre_fork(server: Any, worker: Any) -> None:

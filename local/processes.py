@@ -18,6 +18,15 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 # Below Linux's ephemeral range (32768 and up), so that no outgoing connection borrows a port between two runs.
 _PORTS = range(20000, 32000)
 
+# All that the engines, the emulator, so every deployed function, and the app get to see of the environment of whoever
+# runs this: `nobody`, as whom databases run for root, could read cloud credentials there.
+_INHERITED = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TZ")
+
+
+def inherited_environment() -> dict[str, str]:
+    """The variables of this process that its children may see."""
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
+
 
 def free_port() -> int:
     """A loopback port that nothing listens on right now."""
@@ -58,7 +67,8 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Starts a program in a session of its own, so that Ctrl-C in the terminal reaches only its parent.
 
-    Output is appended to `log_file`. `user` needs root; when omitted the program runs as the caller.
+    Output is appended to `log_file`. Without `env` it gets `inherited_environment`. Others cannot read the files that
+    it makes. `user` needs root; when omitted the program runs as the caller.
     `death_signal` is sent to it when the starting thread ends without having stopped it (Linux only).
     """
     log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -68,12 +78,13 @@ def spawn(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=dict(env) if env is not None else None,
+            env=dict(env) if env is not None else inherited_environment(),
             cwd=cwd,
             user=user,
             group=pwd.getpwnam(user).pw_gid if user else None,
             extra_groups=[] if user else None,
             pass_fds=pass_fds,
+            umask=0o077,
             start_new_session=True,
             preexec_fn=_die_with_parent(death_signal),
         )

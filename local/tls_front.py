@@ -1,7 +1,8 @@
-"""A TLS front on loopback for an engine whose build has no TLS: `python -m local.tls_front --help`.
+"""A TLS front on loopback for an engine whose build has no TLS: `python local/tls_front.py --help`.
 
 One connection of a client is one connection of the engine. When the engine cannot be reached the client's connection
-is reset, as a dead server's would be.
+is reset, as a dead server's would be. The engine listens on a Unix socket in a directory of its own: on a port, another
+user of the machine could take its place when it has ended, and would be sent passwords in plain text.
 """
 
 import argparse
@@ -23,9 +24,9 @@ _GSSENC_REQUEST = struct.pack("!II", 8, 80877104)
 
 @dataclass(frozen=True)
 class TlsFront:
-    """Terminates TLS for the plain-text engine on `target_port`."""
+    """Terminates TLS for the plain-text engine on the Unix socket `target`."""
 
-    target_port: int
+    target: Path
     context: ssl.SSLContext
     postgres: bool
 
@@ -43,7 +44,7 @@ class TlsFront:
             _pause(writer)
         try:
             # The engine first: a client of a dead engine must not wait for a handshake to learn that it is dead.
-            target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
+            target_reader, target_writer = await asyncio.open_unix_connection(self.target)
         except OSError:
             _reset(writer)
             return
@@ -97,14 +98,14 @@ def main() -> None:
     """Reads the command line and serves."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="loopback port to listen on")
-    parser.add_argument("--target-port", type=int, required=True, help="loopback port of the engine")
+    parser.add_argument("--target", type=Path, required=True, help="Unix socket of the engine")
     parser.add_argument("--certificate", type=Path, required=True, help="PEM file of the server certificate")
     parser.add_argument("--key", type=Path, required=True, help="PEM file of its key")
     parser.add_argument("--postgres", action="store_true", help="speak PostgreSQL's negotiation before TLS")
     arguments = parser.parse_args()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(arguments.certificate, arguments.key)
-    asyncio.run(TlsFront(arguments.target_port, context, arguments.postgres).serve(arguments.port))
+    asyncio.run(TlsFront(arguments.target, context, arguments.postgres).serve(arguments.port))
 
 
 if __name__ == "__main__":

@@ -21,10 +21,11 @@ from local.deployment import Deployment
 from local.dev_stage import STAGE, deploy, show_function
 from local.engines.mariadb import check_mariadb
 from local.engines.postgres import check_postgres
+from local.engines.unprivileged import make_passable
 from local.errors import LocalError
 from local.packaged import packaged_program
 from local.private_files import write_private
-from local.processes import adopt_orphans, stop_descendants
+from local.processes import adopt_orphans, inherited_environment, stop_descendants
 from local.progress import Live
 from local.web import WebServer, reserve
 
@@ -38,6 +39,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def main() -> int:
     """Runs until asked to end; 0 after Ctrl-C or SIGTERM, 1 after an error, which it prints."""
+    os.umask(0o077)  # logs and state are for nobody else
     for number in _SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
             signal.signal(number, signal.default_int_handler)
@@ -70,7 +72,8 @@ def _up(cleanup: ExitStack, live: Live) -> None:
         listener,
         workers=workers,
         environment={
-            **cloud.emulator.client_environment(),
+            **inherited_environment(),
+            **cloud.emulator.client_settings(),
             **cloud.emulator.app_environment(),
             **deployment.function_environment(),
         },
@@ -122,7 +125,7 @@ def _database() -> str:
 
 def _check_directory(directory: Path) -> None:
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_passable(directory)
         (directory / "up.lock").touch()
     except OSError as error:
         raise LocalError(

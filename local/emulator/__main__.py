@@ -38,7 +38,6 @@ def _guarded(credential: str) -> Guard:
 
 def main() -> None:
     """Registers the handlers and serves on the socket that it inherits until asked to end."""
-    os.umask(0o077)  # the state that it writes holds every secret of the deployment
     for module in (network, protection, secrets, serving):
         module.register()
     certificates = ensure_certificates(Path(os.environ["LOCAL_CERTIFICATES"]))

@@ -16,7 +16,7 @@ import httpx
 from local.emulator.guard import CREDENTIAL
 from local.errors import LocalError
 from local.packaged import path_with_node
-from local.processes import spawn, stop
+from local.processes import inherited_environment, spawn, stop
 from local.tls import Certificates
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
@@ -24,8 +24,6 @@ SAVE_PATH = "/_local/save"
 _SECRET = "any"  # noqa: S105 - signatures are not checked: the session token, which no one else knows, is
 _PROJECT = Path(__file__).parents[2]
 _START_TIMEOUT_SECONDS = 30.0
-# All that the emulator, and so every deployed function, gets to see of the environment of whoever runs this.
-_INHERITED = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 
 
 class Emulator:
@@ -73,11 +71,12 @@ class Emulator:
         )
 
     def client_environment(self) -> dict[str, str]:
-        """What AWS clients and the CDK CLI need to talk to the emulator and to nothing else."""
+        """The environment of your shell, for the CDK CLI, with the emulator in the place of AWS."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        return {**inherited, **self._client_settings()}
+        return {**inherited, **self.client_settings()}
 
-    def _client_settings(self) -> dict[str, str]:
+    def client_settings(self) -> dict[str, str]:
+        """What AWS clients need to talk to the emulator and to nothing else."""
         return {
             "AWS_ACCESS_KEY_ID": ACCOUNT,
             "AWS_SECRET_ACCESS_KEY": _SECRET,
@@ -143,8 +142,8 @@ class Emulator:
 
     def _environment(self, scratch: Path) -> dict[str, str]:
         return {
-            **{name: os.environ[name] for name in _INHERITED if name in os.environ},
-            **self._client_settings(),
+            **inherited_environment(),
+            **self.client_settings(),
             **self.app_environment(),
             "PATH": path_with_node(),
             "NODE_PATH": str(_PROJECT / "node_modules"),

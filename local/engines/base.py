@@ -12,6 +12,7 @@ from local.engines.unprivileged import EngineError
 from local.processes import free_port, spawn, stop
 from local.tls import Certificates
 
+_FRONT = Path(__file__).parents[1] / "tls_front.py"
 _START_TIMEOUT_SECONDS = 30.0
 
 
@@ -61,7 +62,8 @@ class Engine(ABC):
 
     def start(self) -> None:
         """Starts what does not run and blocks until the endpoint answers (30 s at most, then EngineError)."""
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.chmod(0o700)  # nobody else connects to a Unix socket in it
         self._start_missing()
         self._wait_until_ready()
 
@@ -114,14 +116,17 @@ class Engine(ABC):
 
 
 class FrontedEngine(Engine):
-    """An engine that speaks plain text, on a port of its own, behind a process that speaks TLS for it.
+    """An engine that speaks plain text, on a Unix socket of its own, behind a process that speaks TLS for it.
+
+    `_socket` is named from `directory`, in which the front runs: a whole path may be longer than a socket's may be.
 
     When it is killed, the front stays and resets every connection until the engine is started again.
     """
 
+    _socket: str
+
     def __init__(self, directory: Path, *, certificates: Certificates, port: int | None) -> None:
         super().__init__(directory, certificates=certificates, port=port)
-        self._plain_port = free_port()
         self._front: subprocess.Popen[bytes] | None = None
 
     @property
@@ -156,11 +161,11 @@ class FrontedEngine(Engine):
             self._front = self._spawn_front()
 
     def _spawn_front(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "local.tls_front", "--port", str(self.port)]
-        command += ["--target-port", str(self._plain_port)]
-        command += ["--certificate", str(self.certificates.cert_file), "--key", str(self.certificates.key_file)]
-        project = Path(__file__).parents[2]
-        return spawn([*command, *self._front_options()], log_file=self.directory / "tls-front.log", cwd=project)
+        files = self.certificates
+        command: list[str | Path] = [sys.executable, "-I", _FRONT, "--port", str(self.port), "--target", self._socket]
+        command += ["--certificate", files.cert_file.resolve(), "--key", files.key_file.resolve()]
+        log_file = self.directory / "tls-front.log"
+        return spawn([*command, *self._front_options()], log_file=log_file, cwd=self.directory)
 
     def _telling_log(self) -> Path:
         return self.directory / "tls-front.log" if self.running() else self.log_file

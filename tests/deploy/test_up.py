@@ -43,7 +43,9 @@ def survivors(home: Path) -> list[psutil.Process]:
 @pytest.fixture(scope="module")
 def up(home: Path, survivors: list[psutil.Process]) -> Iterator[RunningUp]:
     """The run after that one, ready."""
-    running = RunningUp(home, free_port())
+    with pytest.MonkeyPatch.context() as shell:
+        shell.setenv("CANARY", "of-the-shell")
+        running = RunningUp(home, free_port())
     running.wait_for("ready http://localhost:")
     warm_up(running)
     yield running
@@ -140,6 +142,17 @@ def test_no_other_user_can_read_a_secret(up: RunningUp) -> None:
     for path in [path for path in up.directory.rglob("*") if path.is_file() and not closed(path)]:
         content = path.read_bytes()
         assert not [secret for secret in secrets if secret.encode() in content], path
+
+
+def test_no_process_but_its_own_sees_the_shells_variables(up: RunningUp) -> None:
+    own, *others = [process.environ() for process in up.family()]
+    assert own["CANARY"] == "of-the-shell"
+    assert len(others) >= 8
+    assert not [environment for environment in others if "of-the-shell" in environment.values()]
+
+
+def test_no_other_user_can_read_a_log_or_the_emulators_state(up: RunningUp) -> None:
+    assert [path for path in up.directory.rglob("*") if path.is_file() and not closed(path)] == []
 
 
 def credential_of_the_run(up: RunningUp) -> str:

@@ -156,6 +156,32 @@ def test_mariadb_takes_another_password_at_its_next_start(engine: Database) -> N
     engine.master_password = PASSWORD
 
 
+def nobody_else_can_take_its_place(engine: Valkey | Postgres) -> None:
+    assert psutil.Process(engine.pid).net_connections("inet") == []
+    assert engine.directory.stat().st_mode & 0o077 == 0  # where its socket is
+
+
+def test_nobody_else_can_take_the_place_of_a_killed_valkey(valkey: Valkey) -> None:
+    nobody_else_can_take_its_place(valkey)
+
+
+@pytest.mark.only_on("postgres")
+def test_nobody_else_can_take_the_place_of_a_killed_database(engine: Database) -> None:
+    assert isinstance(engine, Postgres)
+    nobody_else_can_take_its_place(engine)
+
+
+def test_engine_and_front_see_none_of_the_shells_variables(
+    home: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-shell")
+    engine = Valkey(home / "valkey", auth_token=TOKEN, certificates=certificates)
+    engine.start()
+    seen = [psutil.Process(pid).environ() for _, pid in engine.processes()]
+    engine.stop()
+    assert not [environment for environment in seen if "of-the-shell" in environment.values()]
+
+
 def test_missing_mariadb_is_told_with_the_command_that_installs_it(
     home: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """Requests that a proxy and the app might read differently: none is answered as two, none reaches another path."""
 
 import re
+from pathlib import Path
 
 import httpx
 import pytest
@@ -135,3 +136,11 @@ def test_path_with_two_slashes_at_its_beginning_is_not_found(client: httpx.Clien
     """A firewall's rules know paths by how they begin."""
     assert client.get(f"http://storefront{target}").status_code == 404
     assert client.post("http://storefront//sessions", json={}).status_code == 404
+
+
+@pytest.mark.parametrize("name", [b"SCRIPT_NAME", b"PATH_INFO", b"X-Forwarded-Proto"])
+def test_header_of_a_proxy_is_not_believed(exchange: RawExchange, log_file: Path, name: bytes) -> None:
+    logged = log_file.stat().st_size
+    received = exchange(b"GET /health/live HTTP/1.1\r\nHost: app\r\n" + name + b": /zzz\r\n\r\n")
+    assert re.findall(rb"HTTP/1\.1 (\d{3}) ", received) == [b"200"]
+    assert b"Traceback" not in log_file.read_bytes()[logged:]
