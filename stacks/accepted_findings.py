@@ -35,17 +35,23 @@ class Accepted(_Entry):
     :param constructs: paths of resources in the construct tree; ``*`` stands for a part of an id
     :param stages: where they are accepted. Default: in every stage
     :param settings: they are accepted only while each of these settings has one of the values given. Default: always
+    :param unless: they are not accepted while one of these settings has one of the values given. Default: never
     """
 
     rules: tuple[str, ...] = Field(min_length=1)
     constructs: tuple[str, ...] = Field(min_length=1)
     stages: tuple[Literal["dev", "prod"], ...] = ("dev", "prod")
     settings: Mapping[str, tuple[str, ...]] = {}
+    unless: Mapping[str, tuple[str, ...]] = {}
 
     def holds(self, config: StageConfig) -> bool:
         """Whether the findings are accepted in a stage with these settings."""
         texts = {key: shown(value) for key, value in values(config).items()}
-        return config.stage in self.stages and all(texts[key] in allowed for key, allowed in self.settings.items())
+        return (
+            config.stage in self.stages
+            and all(texts[key] in allowed for key, allowed in self.settings.items())
+            and not any(texts[key] in refused for key, refused in self.unless.items())
+        )
 
 
 class Decision(_Entry):

@@ -173,6 +173,7 @@ class DataStack(cdk.Stack):
             encryption_key=self.database_key,
             retention_days=retention_days,
             vault_name=config.backup.vault_name,
+            new_vault_name=config.name,
             removal_policy=kept_if_protected(config),
         )
 

@@ -25,6 +25,7 @@ class DatabaseBackup(Construct):
         encryption_key: kms.IKey,
         retention_days: int = 35,
         vault_name: str | None = None,
+        new_vault_name: str | None = None,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
     ) -> None:
         """
@@ -33,13 +34,22 @@ class DatabaseBackup(Construct):
         :param retention_days: days a backup is kept. Default: 35
         :param vault_name: an existing vault to use, such as one that is locked or copied to another account. Default:
             a vault is made
+        :param new_vault_name: name of the vault that is made here, 2 to 50 letters, digits, hyphens and underscores,
+            unique in account and region. Default: CDK makes one up from the path of the construct, so that two stages
+            with the same construct ids in one account collide
         :param removal_policy: what happens to that vault when the stack is deleted. Default: it is kept
         """
         super().__init__(scope, construct_id)
         self.vault: backup.IBackupVault = (
             backup.BackupVault.from_backup_vault_name(self, "Vault", vault_name)
             if vault_name
-            else backup.BackupVault(self, "Vault", encryption_key=encryption_key, removal_policy=removal_policy)
+            else backup.BackupVault(
+                self,
+                "Vault",
+                backup_vault_name=new_vault_name,
+                encryption_key=encryption_key,
+                removal_policy=removal_policy,
+            )
         )
         plan = backup.BackupPlan(self, "Plan")
         plan.add_rule(

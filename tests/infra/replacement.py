@@ -8,6 +8,7 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untype
 from tests.infra.synthesis import Template
 
 STATEFUL = (
+    "AWS::Backup::BackupVault",
     "AWS::EC2::Subnet",
     "AWS::EC2::VPC",
     "AWS::ElastiCache::ReplicationGroup",

@@ -30,3 +30,9 @@ def test_vault_and_retention_are_settings() -> None:
     (rule,) = stage.properties(PLAN)["BackupPlan"]["BackupPlanRule"]
     assert (rule["TargetBackupVault"], rule["Lifecycle"]) == ("central-locked", {"DeleteAfterDays": 365})
     assert stage.resources(VAULT) == {}
+
+
+def test_dev_can_have_a_plan_of_any_retention() -> None:
+    stage = synthesize("dev", backup__retention_days="21")
+    assert stage.findings() == []
+    assert stage.properties(VAULT)["BackupVaultName"] == "cache-aside-dev"
