@@ -21,6 +21,8 @@ class Sql(msgspec.Struct, frozen=True, kw_only=True):
     insert_server: str
     schema: tuple[str, ...]
     paramstyle: str = "format"
+    most_characters: int | None = None
+    """Of a key: without strict mode the column cuts longer ones. None: no limit."""
 
 
 _INDEX = "CREATE INDEX IF NOT EXISTS {index} ON {table} (delivered_at, id)"
@@ -53,6 +55,7 @@ CREATE TABLE IF NOT EXISTS {servers} (
 
 _MYSQL = Sql(
     key="`key`",
+    most_characters=255,
     now="UTC_TIMESTAMP(6)",
     later="UTC_TIMESTAMP(6) + INTERVAL %s SECOND",
     returning=False,

@@ -10,6 +10,7 @@ driver is imported here: any PEP 249 connection will do (https://peps.python.org
 """
 
 import asyncio
+import inspect
 import logging
 import os
 import re
@@ -28,6 +29,7 @@ _NAMED = 3  # as many keys as a line of the log names
 _BATCH = 500  # as many rows as a statement names
 
 _log = logging.getLogger("cache_aside")
+_blocks = threading.local()
 
 ParamStyle = Literal["format", "pyformat", "qmark"]
 
@@ -98,13 +100,29 @@ class Write:
     def __init__(self, record: Callable[[Collection[str]], list[OutboxRow]]) -> None:
         self._record = record
         self.rows: list[OutboxRow] = []
-        self.outcome: Invalidation | None = None
-        """What became of the deletion; None until the transaction is committed."""
+        self._outcome: Invalidation | None = None
+
+    @property
+    def outcome(self) -> Invalidation:
+        """What became of the deletion.
+
+        Raises:
+            RuntimeError: the transaction is not committed: its block has not ended yet, or has raised.
+        """
+        if self._outcome is None:
+            raise RuntimeError("this transaction is not committed; read `outcome` after its block")
+        return self._outcome
 
     def invalidates(self, *keys: str) -> None:
-        """Record these keys now, in the transaction; they are deleted once it is committed."""
-        if self.outcome is not None:
-            raise RuntimeError(f"this transaction is committed; begin another one to invalidate {', '.join(keys)}")
+        """Record these keys now, in the transaction; they are deleted once it is committed.
+
+        Raises:
+            TypeError, ValueError: a key is no str, or is too long; see `SqlOutbox.record`.
+            RuntimeError: the block has ended.
+        """
+        if self._outcome is not None:
+            begin = f"begin another one to invalidate {', '.join(checked(keys))}"
+            raise RuntimeError(f"this transaction is committed; {begin}")
         self.rows += self._record(keys)
 
 
@@ -152,9 +170,13 @@ class SqlOutbox:
         After the commit `deliver` these rows; a relay delivers those of whoever does not get that far.
 
         Raises:
-            TypeError, ValueError: a key is no str, or has more than 65,535 bytes; nothing is inserted then.
+            TypeError, ValueError: a key is no str, or has more than 65,535 bytes (on MySQL 255 characters); nothing is
+                inserted then.
         """
         given = list(dict.fromkeys(checked(keys)))
+        for key in given:
+            if (most := self._sql.most_characters) and len(key) > most:
+                raise ValueError(f"a key in this outbox has {most} characters at most; this one has {len(key)}")
         if not given:
             return []
         cursor = cursor_or_connection
@@ -169,26 +191,36 @@ class SqlOutbox:
     ) -> Iterator[Write]:
         """Commit what the block does on this connection together with what it invalidates, then delete that.
 
-        An exception in the block undoes all of it and deletes nothing. Once committed, nothing that fails is raised:
-        see `Write.outcome`; what is pending stays recorded for the relay.
+        A transaction that is open on the connection is committed with the block: begin it here. An exception in the
+        block undoes all of it and deletes nothing. Once committed, nothing that fails is raised: see `Write.outcome`;
+        what is pending stays recorded for the relay.
 
         Raises:
+            TypeError: the cache is an `AsyncCacheAside`.
             ValueError: the connection commits each statement by itself.
+            RuntimeError: the connection is in such a block already, or the block's writes were rolled back within it.
             Exception: what the block or the commit raises.
         """
+        if inspect.iscoroutinefunction(cache.invalidate):
+            raise TypeError(
+                f"transaction() needs a CacheAside, not {type(cache).__name__}: with asyncio, call `record` in your"
+                " transaction, and `await deliver_async(cache, rows)` after its commit"
+            )
         if self._commits_by_itself(connection):
             raise ValueError(
                 "the connection is in autocommit mode, so no transaction holds the write and its outbox row"
             )
         write = Write(partial(self.record, connection))
-        try:
-            yield write
-            connection.commit()
-        except BaseException:
-            with suppress(Exception):
-                connection.rollback()
-            raise
-        write.outcome = self._delivered(cache, write.rows, replicas, lambda ids: self._marked_on(connection, ids))
+        with _alone(connection):
+            try:
+                yield write
+                self._refuse_undone(connection, write.rows)
+                connection.commit()
+            except BaseException:
+                with suppress(Exception):
+                    connection.rollback()
+                raise
+        write._outcome = self._delivered(cache, write.rows, replicas, lambda ids: self._marked_on(connection, ids))
 
     def deliver(
         self, cache: Cache, rows: Sequence[OutboxRow], *, replicas: Replicas = Replicas.PRIMARY
@@ -289,6 +321,26 @@ class SqlOutbox:
             _log.warning("the invalidation of %s is not marked: %s", _named(outcome.keys), error)
         return outcome
 
+    def _refuse_undone(self, connection: Connection, rows: Sequence[OutboxRow]) -> None:
+        """An error that the block swallowed may have undone its writes, and a commit does not say so.
+
+        PostgreSQL refuses any statement then, and MySQL (after a deadlock) and SQLite have lost the rows.
+        """
+        ids, cursor = [row.id for row in rows], connection.cursor()
+        found: set[tuple[Any, ...]] = set()
+        if not ids:
+            self._run(cursor, "SELECT 1").fetchall()
+        for start in range(0, len(ids), _BATCH):
+            batch = ids[start : start + _BATCH]
+            marks = ", ".join(["%s"] * len(batch))
+            asked = self._run(cursor, f"SELECT id, {{key}} FROM {{table}} WHERE id IN ({marks})", *batch)  # noqa: S608
+            found |= {tuple(row) for row in asked.fetchall()}
+        if not found >= {(row.id, row.key) for row in rows}:
+            raise RuntimeError(
+                "what the block wrote was rolled back within it, by an error that it swallowed or by rollback():"
+                " let the error leave the block, then begin anew"
+            )
+
     def _marked_on(self, connection: Connection, ids: Collection[int]) -> None:
         try:
             self._update(connection.cursor(), "delivered_at = {now}", "delivered_at IS NULL", (), ids)
@@ -322,6 +374,24 @@ class SqlOutbox:
     def _run(self, cursor: Any, statement: str, *parameters: object) -> Any:
         cursor.execute(statement.format(**self._names).replace("%s", self._mark), parameters)
         return cursor
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Refuse a block inside another one of this thread: its commit would be that of the outer one."""
+    if not hasattr(_blocks, "connections"):
+        _blocks.connections = set()
+    mine: set[int] = _blocks.connections
+    if id(connection) in mine:
+        raise RuntimeError(
+            "this connection is in a transaction() already, which the inner block would commit:"
+            " use the outer block's write, or another connection"
+        )
+    mine.add(id(connection))
+    try:
+        yield
+    finally:
+        mine.discard(id(connection))
 
 
 def _failed(keys: tuple[str, ...], error: Exception) -> Invalidation:

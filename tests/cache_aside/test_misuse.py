@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cache_aside import CacheAside, Policy, SqlOutbox, transactions
+from cache_aside import AsyncCacheAside, CacheAside, Policy, SqlOutbox, transactions
 from faults.fake_server import FakeServer
-from tests.cache_aside.harness import Bench, FakeTransport
+from tests.cache_aside.harness import AsyncFakeTransport, Bench, FakeTransport
 
 NUMBER = Policy(name="number", value_type=int, ttl_seconds=60, early_refresh_beta=0)
 NO_KEYS: list[Any] = [["a", "b"], ("a", "b"), {"a"}, b"a", None, 1.5, 42]
@@ -100,3 +100,40 @@ def test_write_that_names_no_key_is_undone(
     with pytest.raises((TypeError, ValueError), match="a key "):
         outbox.record(database, ["a", key])
     assert rows(database) == (0, 0)
+
+
+def test_async_client_is_refused_before_the_block_and_nothing_is_written(
+    outbox: SqlOutbox, database: sqlite3.Connection
+) -> None:
+    client: Any = AsyncCacheAside(AsyncFakeTransport(FakeServer(time.time)))
+    refused = pytest.raises(TypeError, match=r"not AsyncCacheAside: .*`record`.*`await deliver_async")
+    with refused, outbox.transaction(database, client) as write:
+        database.execute("INSERT INTO product VALUES (1)")
+        write.invalidates("a")
+    assert rows(database) == (0, 0)
+
+
+def test_block_inside_another_one_is_refused_and_commits_nothing_of_it(
+    outbox: SqlOutbox, database: sqlite3.Connection, cache: CacheAside
+) -> None:
+    another = SqlOutbox(transactions(lambda: database), dialect="sqlite")
+    for inner in (outbox, another):
+        with pytest.raises(RuntimeError, match="already"), outbox.transaction(database, cache):  # noqa: PT012
+            database.execute("INSERT INTO product VALUES (1)")
+            with inner.transaction(database, cache) as write:
+                write.invalidates("b")
+        assert rows(database) == (0, 0)
+    with outbox.transaction(database, cache) as write:
+        database.execute("INSERT INTO product VALUES (1)")
+        write.invalidates("a")
+    assert (write.outcome.confirmed, rows(database)) == (True, (1, 1))
+
+
+def test_outcome_of_a_write_is_there_after_its_block(
+    outbox: SqlOutbox, database: sqlite3.Connection, cache: CacheAside
+) -> None:
+    with outbox.transaction(database, cache) as write:
+        write.invalidates("a")
+        with pytest.raises(RuntimeError, match="read `outcome` after its block"):
+            _ = write.outcome
+    assert write.outcome.keys == ("a",)

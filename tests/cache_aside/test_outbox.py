@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,6 @@ def test_write_commits_and_then_its_keys_are_deleted(
         set_price(connection, 2)
         write.invalidates("product:1", "product:2", "product:1")
         assert operator.exists("product:1"), "not before the commit"
-    assert write.outcome is not None
     assert write.outcome.confirmed
     assert operator.keys() == [b"product:3"]
     assert price(connection) == 2
@@ -161,7 +161,8 @@ def test_exception_undoes_the_write_and_deletes_nothing(
         set_price(connection, 4)
         write.invalidates("product:1")
         1 / 0  # noqa: B018
-    assert write.outcome is None
+    with pytest.raises(RuntimeError, match="not committed"):
+        _ = write.outcome
     assert operator.exists("product:1")
     assert price(connection) == 3
     assert outbox.recent(0, 10) == []
@@ -174,7 +175,6 @@ def test_write_while_the_cache_is_down_succeeds_and_the_relay_delivers_it(
     with outbox.transaction(connection, nobody(valkey)) as write:
         set_price(connection, 5)
         write.invalidates("product:1")
-    assert write.outcome is not None
     assert write.outcome.pending
     assert price(connection) == 5
     assert Relay(nobody(valkey), outbox).run_once() == RelayReport(reachable=False)
@@ -196,10 +196,52 @@ def test_commit_in_the_middle_of_the_block_is_delivered_all_the_same(
     assert operator.keys() == []
 
 
+def test_error_that_the_block_swallows_is_not_confirmed_as_a_write(
+    outbox: SqlOutbox, connection: Any, cache: CacheAside
+) -> None:
+    set_price(connection, 7)
+    connection.commit()
+    undone = False
+    try:
+        with outbox.transaction(connection, cache) as write:
+            set_price(connection, 8)
+            write.invalidates("product:1")
+            with suppress(Exception):
+                connection.cursor().execute("INSERT INTO product VALUES (1, 1)")
+    except Exception:  # noqa: BLE001 - each driver has its own
+        undone = True
+    assert price(connection) == (7 if undone else 8)
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "and another writer took the row's id"])
+def test_rollback_inside_the_block_is_refused_and_marks_nobodys_row(
+    outbox: SqlOutbox, database: tuple[Dialect, Connect], connection: Any, cache: CacheAside, others: bool
+) -> None:
+    with pytest.raises(RuntimeError, match="rolled back within"), outbox.transaction(connection, cache) as write:  # noqa: PT012
+        set_price(connection, 9)
+        write.invalidates("product:1")
+        connection.rollback()
+        if others:
+            other = database[1]()
+            outbox.record(other, ["product:2"])
+            other.commit()
+            other.close()
+    connection.rollback()
+    assert [row.key for row in outbox.undelivered(10)] == ["product:2"] * others
+
+
+def test_key_longer_than_the_column_is_refused(outbox: SqlOutbox, database: Any, connection: Any) -> None:
+    if database[0] == "mysql":
+        with pytest.raises(ValueError, match="255 characters at most; this one has 256"):
+            outbox.record(connection, ["k" * 256])
+    longest = "k" * (255 if database[0] == "mysql" else 300)
+    assert [row.key for row in outbox.record(connection, [longest])] == [longest]
+    connection.rollback()
+
+
 def test_block_that_has_ended_takes_no_more_keys(outbox: SqlOutbox, connection: Any, cache: CacheAside) -> None:
     with outbox.transaction(connection, cache) as write:
         pass
-    assert write.outcome is not None
     assert write.outcome.confirmed, "nothing to do"
     with pytest.raises(RuntimeError, match="begin another one to invalidate product:1"):
         write.invalidates("product:1")
