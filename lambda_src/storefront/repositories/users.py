@@ -94,7 +94,13 @@ class UserRepository:
             connection.change("UPDATE users SET role = %(role)s WHERE username = %(username)s", values)
             return _end_sessions(connection, rows[0][0], keep=_NO_SESSION)
 
-        return self._database.transact(on_behalf_of(by, work))
+        def in_order(connection: Connection) -> list[OutboxRow] | None:
+            # Both rows, by id: two operators who take each other's role away wait for each other and do not deadlock.
+            both = "SELECT id FROM users WHERE id = %(id)s OR username = %(username)s ORDER BY id FOR UPDATE"
+            connection.rows(both, {"id": by.user_id, "username": username})
+            return on_behalf_of(by, work)(connection)
+
+        return self._database.transact(in_order)
 
 
 def _end_sessions(connection: Connection, user_id: int, *, keep: bytes) -> list[OutboxRow]:
