@@ -433,7 +433,7 @@ def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Field
 def _from_text(field: FieldInfo, text: str) -> object:
     kinds = get_args(field.annotation) or (field.annotation,)
     if get_origin(field.annotation) is tuple:
-        return [item.strip() for item in text.split(",")]
+        return [] if text == "none" else [item.strip() for item in text.split(",")]
     if NoneType in kinds and text == "none":
         return None
     if str in kinds or any(isinstance(kind, str) for kind in kinds):

@@ -27,6 +27,7 @@ def test_text_is_converted_by_the_type_of_its_setting() -> None:
 
 def test_none_unsets_a_setting_that_may_be_unset() -> None:
     assert load("prod", SETTINGS["prod"] | {"app.reserved_concurrency": "none"}).app.reserved_concurrency is None
+    assert load("prod", SETTINGS["prod"] | {"network.availability_zones": "none"}).network.availability_zones == ()
 
 
 def test_unknown_stage_names_the_allowed_ones() -> None:
