@@ -55,6 +55,8 @@ class AsyncCacheAside:
         loop = asyncio.get_running_loop()
         room = self._rooms.get(loop)
         if room is None:
+            for ended in [loop for loop in self._rooms if loop.is_closed()]:
+                del self._rooms[ended]
             room = self._rooms[loop] = _Room(self._options, self._observer)
         return room
 

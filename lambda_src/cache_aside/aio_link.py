@@ -136,6 +136,12 @@ class AsyncChannel:
                 self._writer.write(pack(undo))
         _drop(self._greeting)
 
+    def abandon(self) -> None:
+        """Tell the server that it is over. Its loop has ended; whoever collects the transport frees the descriptor."""
+        with contextlib.suppress(OSError):
+            self._writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        self.close()
+
 
 class _Pool:
     """The connections of one event loop."""
@@ -175,8 +181,15 @@ class AsyncLink:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None:
+            self._leave_closed_loops()
             pool = self._pools[loop] = _Pool(self._most_idle)
         return pool
+
+    def _leave_closed_loops(self) -> None:
+        """Close the connections of loops that have ended, as after each `asyncio.run`: a connection holds its loop."""
+        for ended in [loop for loop in self._pools if loop.is_closed()]:
+            for channel in self._pools.pop(ended).idle:
+                channel.abandon()
 
     async def execute(self, trip: RoundTrip) -> list[Any]:
         """One round trip.

@@ -115,6 +115,23 @@ def test_async_client_outlives_its_event_loop(valkey: Valkey) -> None:
 
 
 @pytest.mark.engines
+def test_async_client_keeps_no_connection_of_a_loop_that_has_ended(valkey: Valkey, operator: redis.Redis) -> None:
+    cache = AsyncCacheAside.connect(
+        "localhost", valkey.port, auth_token=AUTH_TOKEN, tls=tls_of(valkey), options=PATIENT
+    )
+
+    async def read() -> Served:
+        return (await cache.get_or_load(KEY, one, policy=NUMBER)).served
+
+    asyncio.run(read())
+    before = len(operator.client_list())
+    for _ in range(20):
+        asyncio.run(read())
+    while len(operator.client_list()) > before + 1:  # the server notices a moment later
+        time.sleep(0.01)
+
+
+@pytest.mark.engines
 @pytest.mark.usefixtures("operator")
 def test_deletions_at_once_open_no_more_connections_than_allowed(valkey: Valkey, proxy: FaultProxy) -> None:
     options = Options(connect_timeout_seconds=5, read_timeout_seconds=5, invalidation_seconds=20, connections=16)
