@@ -119,7 +119,8 @@ def lines() -> Iterator[str]:
         try:
             tls = Address(valkey.port, valkey.auth_token, str(certificates.ca_file))
             with redis.Redis(**tls.options) as operator:
-                plain = Address(int(operator.config_get("port")["port"]), valkey.auth_token)
+                plain = Address(free_port(), valkey.auth_token)
+                operator.config_set("port", plain.port)  # it listens behind its TLS front only
                 server = f"Valkey {operator.info('server')['valkey_version']}"
             yield from head(server)
             yield from speed("Plain", plain)

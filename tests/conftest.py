@@ -4,6 +4,7 @@ What a test needs and the machine lacks (see optional.py) is left out and counte
 `params=SQL_ENGINES` runs once on each SQL engine; `@pytest.mark.only_on("mysql")` is for what only one of them has.
 """
 
+import os
 from collections import Counter
 from typing import Any
 
@@ -17,6 +18,8 @@ _NOT_RUN = pytest.StashKey[dict[str, int]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuses an ENGINES that names anything else, and a machine that lacks what is insisted on."""
+    # What tests start imports what they import, also where it was not make that started them.
+    os.environ.setdefault("PYTHONPATH", os.pathsep.join(map(str, config.getini("pythonpath"))))
     config.stash[_REASONS] = left_out()
     config.stash[_NOT_RUN] = {}
 

@@ -6,20 +6,19 @@ import sys
 
 import msgspec
 import pytest
-import redis
 
 from faults.interruptions import Seen, Target
+from faults.replication import plain_port
 from local.engines import Valkey
 
 pytestmark = pytest.mark.engines
 SECONDS = os.environ.get("INTERRUPTION_SECONDS", "4")
 
 
+@pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize("kind", ["signals", "cancellations", "closures"])
-def test_no_reader_is_given_the_reply_to_a_question_that_was_interrupted(
-    valkey: Valkey, operator: redis.Redis, kind: str
-) -> None:
-    target = Target(int(operator.config_get("port")["port"] or 0), valkey.auth_token)
+def test_no_reader_is_given_the_reply_to_a_question_that_was_interrupted(valkey: Valkey, kind: str) -> None:
+    target = Target(plain_port(valkey), valkey.auth_token)
     command = [sys.executable, "-m", "faults.interruptions", kind, SECONDS, msgspec.json.encode(target).decode()]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=float(SECONDS) + 60)
     seen = msgspec.json.decode(done.stdout, type=Seen)
