@@ -45,7 +45,7 @@ suite: $(READY) ## the tests alone
 	env -u MAKEFLAGS pytest -q -n $(PROCESSES) tests
 
 # The tests wait for engines half of the time, which is time for these.
-beside: $(AUDIT)
+beside: $(AUDIT) ## types and audits, which make test runs beside the tests
 	@$(MAKE) --no-print-directory types audit audit-mutants audit-secrets --jobs=1
 
 check: $(READY) lint types contracts unit ## lint, types, import contracts and unit tests, in under a minute
