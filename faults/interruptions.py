@@ -64,7 +64,10 @@ def signals(target: Target, seconds: float) -> Seen:
         except InterruptedReadError:
             seen.interrupted += 1
         except Exception as error:  # noqa: BLE001 - counted: nothing else may be raised
-            errors[repr(error)] += 1
+            if _is_of_an_interruption(error):
+                seen.interrupted += 1
+            else:
+                errors[repr(error)] += 1
         else:
             _note(seen, served, key, result.value, result.served)
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -135,6 +138,15 @@ def _note(seen: Seen, served: Counter[str], key: str, value: object, how: str) -
 def _soon(dice: random.Random) -> float:
     """Most often within a hit or a miss, sometimes long enough for a new connection."""
     return float(_SOONEST_SECONDS * (_LATEST_SECONDS / _SOONEST_SECONDS) ** dice.random())
+
+
+def _is_of_an_interruption(error: BaseException | None) -> bool:
+    """Whether this is what the reader's own interruption became: threading.Condition.wait, interrupted before it has
+    its lock again, lets `with` raise "release unlocked lock" in place of it.
+    """
+    while error is not None and not isinstance(error, InterruptedReadError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
