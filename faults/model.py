@@ -6,6 +6,7 @@ are enumerated by depth-first search, each replayed from the start because gener
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from math import inf
 from typing import Any
@@ -22,6 +23,7 @@ KEY = "product:1"
 VERSION = Policy[int](
     name="version", value_type=int, ttl_seconds=1000, jitter=0, early_refresh_beta=0, wait_timeout_seconds=2
 )
+NEXT_RELEASE = replace(VERSION, schema_version=2)
 
 
 class FakeLatch:
@@ -231,8 +233,9 @@ def _run(scenario: Scenario, prefix: list[int], most_preemptions: int | None) ->
 
 def _check_that_nothing_stale_is_left(world: World) -> None:
     world.cut = world.loses_leases = False
-    result = world.run(world.process().get(KEY, VERSION))
-    assert result.value >= world.acknowledged, f"the cache kept {result}, but {world.acknowledged} was acknowledged"
+    for release in (VERSION, NEXT_RELEASE):
+        result = world.run(world.process().get(KEY, release))
+        assert result.value >= world.acknowledged, f"the cache kept {result}, but {world.acknowledged} was acknowledged"
 
 
 def two_threads(world: World) -> list[object]:
@@ -252,3 +255,9 @@ def past_the_cache(world: World) -> list[object]:
     world.cut = True
     process = world.process()
     return [Reader(world, process), Reader(world, process), Writer(world)]
+
+
+def two_releases(world: World) -> list[object]:
+    """A value of one release; readers of both, each in a process of its own, beside a writer."""
+    world.run(world.process().get(KEY, VERSION))
+    return [Reader(world, world.process(), NEXT_RELEASE), Reader(world, world.process()), Writer(world)]

@@ -11,7 +11,7 @@ import msgspec
 from faults import relaying as relays
 from faults.campaign import Report
 from faults.interruptions import Seen, Target
-from faults.model import explore, lost_reply, past_the_cache, two_threads
+from faults.model import explore, lost_reply, past_the_cache, two_releases, two_threads
 from faults.mutations import MUTATIONS
 from faults.replication import AUTH_TOKEN, plain_port
 from local.engines import Valkey
@@ -57,7 +57,7 @@ def interleavings(name: str) -> str:
     """Break the protocol of this process and enumerate."""
     MUTATIONS[name][1]()
     try:
-        for scenario in (two_threads, lost_reply, past_the_cache):
+        for scenario in (two_threads, lost_reply, past_the_cache, two_releases):
             explore(scenario, most_preemptions=3)
     except AssertionError as error:
         return str(error)

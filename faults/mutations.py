@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from unittest import mock
 
+from msgspec.structs import replace
+
 from cache_aside import aio_link, connection, envelope, flights, leases, link, protocol, relay
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.results import Result, Served
@@ -88,7 +90,7 @@ _read = envelope.Codec.read
 
 
 def _read_under_any_key(self: Any, key: str, raw: Any, now: float, draw: Callable[[], float]) -> Any:
-    if isinstance(raw, bytes) and raw[:1] in (b"V", b"N"):
+    if isinstance(raw, bytes) and raw[:1] == b"V":
         begin, size = envelope._HEADER.size, envelope._HEADER.unpack_from(raw)[-1]
         key = raw[begin : begin + size].decode()
     return _read(self, key, raw, now, draw)
@@ -127,6 +129,29 @@ def _fill_nothing(key: str, mine: Any, content: bytes | None, kept_seconds: floa
 def fills_replace_absence() -> None:
     """A fill is accepted when the key holds nothing: its lease has ended, or somebody has deleted it."""
     mock.patch.object(protocol, "fill", _fill_nothing).start()
+
+
+_fill = protocol.Miss._fill
+
+
+def _fill_beside_what_was_read(self: Any, key: str, mine: Any, value: Any, load_seconds: float) -> Command:
+    entry = self.__dict__.setdefault("_first", mine.entry)
+    return _fill(self, key, replace(mine, entry=replace(mine.entry, beside=entry.beside)), value, load_seconds)
+
+
+_acquire = protocol.Miss._acquire
+
+
+def _acquire_and_note(self: Any) -> Steps[Any]:
+    for entry in self._waiting.values():
+        self.__dict__.setdefault("_first", entry)
+    return (yield from _acquire(self))
+
+
+def fills_keep_sections_that_were_read_before() -> None:
+    """A fill keeps another release's value as it once was, and not only what its own lease replaced."""
+    mock.patch.object(protocol.Miss, "_acquire", _acquire_and_note).start()
+    mock.patch.object(protocol.Miss, "_fill", _fill_beside_what_was_read).start()
 
 
 def _gather_anything(self: Any, mine: Any) -> Any:
@@ -198,6 +223,7 @@ MUTATIONS: dict[str, tuple[str, Callable[[], None]]] = {
     "doubtful_leases_are_filled": ("interleavings", doubtful_leases_are_filled),
     "fills_replace_absence": ("interleavings", fills_replace_absence),
     "readers_past_the_cache_join_what_has_begun": ("interleavings", readers_past_the_cache_join_what_has_begun),
+    "fills_keep_sections_read_before": ("interleavings", fills_keep_sections_that_were_read_before),
     "no_outbox": ("cuts", no_outbox),
     "relay_stops_at_a_refused_row": ("relaying", relay_stops_at_a_refused_row),
     "relay_marks_before_it_deletes": ("relaying", relay_marks_before_it_deletes),

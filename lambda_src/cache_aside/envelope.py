@@ -1,13 +1,19 @@
 """The bytes under a key: a lease (somebody is loading), a mark (not worth caching just now), or a value.
 
-    lease  "L" nonce
-    mark   "M" nonce
-    value  "V" nonce schema expires_ms claimed_until_ms load_ms size key JSON   ("N" and no JSON: the source has none)
+    lease    "L" nonce
+    mark     "M" nonce
+    value    "V" nonce claimed_until_ms size key section [section]
+    section  schema expires_ms load_ms size JSON   (no JSON: the source has none)
 
 The nonce makes every lease and every fill unique, so that a compare-and-set can tell by the first 13 bytes that a key
 held the same bytes all along: v1, v2, v1 does not fool it. `claimed_until_ms` marks a refresh in progress without
 hiding the value. A value names its key (`size` bytes of it) and is read under no other: a guard against mix-ups, not
 against attackers.
+
+During a rolling deploy two releases may know two shapes of a value, which stand side by side as sections. Whoever fills
+claims the whole envelope first, as a refresh does, and carries along the section that it does not know: exactly the
+bytes that its claim replaced, and only until they expire. So a section was filled under a lease that no DEL has ended
+since, whichever release's fill put it where it is, and one DEL removes both.
 """
 
 import hashlib
@@ -23,8 +29,9 @@ import msgspec
 from cache_aside.errors import PolicyError
 
 T = TypeVar("T")
-_HEADER = struct.Struct(">c12s8sQQIH")
-_CLAIM = struct.Struct(">c12s8sQQ")
+_HEADER = struct.Struct(">c12sQH")  # then the key
+_CLAIM = struct.Struct(">c12sQ")
+_SECTION = struct.Struct(">8sQII")  # then the JSON
 _TOKEN_BYTES = 1 + 12
 _MAX_LOAD_MS = 2**32 - 1
 _MAX_MS = 2**63
@@ -37,6 +44,8 @@ class State(Enum):
     ABSENT = "absent"
     LEASED = "leased"
     MARKED = "marked"
+    OTHER_SHAPE = "other shape"
+    """Another release's value, of another shape or version, which its readers may still hit."""
     UNREADABLE = "unreadable"
     REFUSED = "refused"
     FRESH = "fresh"
@@ -56,6 +65,9 @@ class Entry(msgspec.Struct, Generic[T], frozen=True):
     """This reader was drawn to refresh the value before it expires."""
     stale_ok: bool = False
     """Expired, yet recent enough to stand in for a load that fails."""
+    beside: bytes = b""
+    """Another release's section, which has not expired."""
+    beside_expires_ms: int = 0
 
 
 def new_lease() -> bytes:
@@ -114,18 +126,17 @@ class Codec(Generic[T]):
         body = self._encode(value)
         return body, self._decode(body)
 
-    def seal(self, key: str, body: bytes, *, expires: float, load_seconds: float) -> bytes:
-        """A fill of bytes that `body` made; none: the source has no value."""
+    def seal(self, key: str, body: bytes, *, expires: float, load_seconds: float, beside: bytes = b"") -> bytes:
+        """A fill of bytes that `body` made; none: the source has no value. `beside`: another release's section."""
         name = key.encode()
         load_ms = int(min(_MAX_LOAD_MS, max(1, round(load_seconds * 1000))))
         expires_ms = int(min(_MAX_MS, max(0, expires * 1000)))
-        kind = b"V" if body else b"N"
-        return _HEADER.pack(kind, os.urandom(12), self._schema, expires_ms, 0, load_ms, len(name)) + name + body
+        head = _HEADER.pack(b"V", os.urandom(12), 0, len(name)) + name
+        return head + _SECTION.pack(self._schema, expires_ms, load_ms, len(body)) + body + beside
 
     def claim(self, raw: bytes, until: float) -> bytes:
         """The head of the same value under a new nonce, marked as being refreshed until then (seconds since epoch)."""
-        kind, _, schema, expires_ms, _ = _CLAIM.unpack_from(raw)
-        return _CLAIM.pack(kind, os.urandom(12), schema, expires_ms, int(until * 1000))
+        return _CLAIM.pack(raw[:1], os.urandom(12), int(until * 1000))
 
     def head(self, raw: bytes) -> bytes:
         """The head of the value as it was, unclaimed."""
@@ -140,26 +151,49 @@ class Codec(Generic[T]):
             return Entry(State.ABSENT)
         if isinstance(raw, Exception):
             return Entry(State.REFUSED)
+        now_ms = now * 1000
         try:
-            kind, _, schema, expires_ms, claimed_ms, load_ms, size = _HEADER.unpack_from(raw)
+            kind, _, claimed_ms, size = _HEADER.unpack_from(raw)
             begin = _HEADER.size + size
-            if schema != self._schema or raw[_HEADER.size : begin] != key.encode():
+            if kind != b"V" or raw[_HEADER.size : begin] != key.encode():
                 return self._other(raw)
-            if kind == b"V":
-                value = self._decode(raw[begin:])
-            elif kind == b"N":
-                value = None
-            else:
-                return self._other(raw)
+            claimed = now_ms < claimed_ms
+            schema, expires_ms, load_ms, size = _SECTION.unpack_from(raw, begin)
+            body, beside, beside_ms = raw[begin + _SECTION.size :], b"", 0
+            if schema != self._schema or len(body) != size:
+                mine, beside, beside_ms = self._sections(raw, begin, now_ms)
+                if not mine:
+                    state = State.OTHER_SHAPE if beside or claimed else State.UNREADABLE
+                    return Entry(state, raw, None, 0, claimed, beside=beside, beside_expires_ms=beside_ms)
+                _, expires_ms, load_ms, _ = _SECTION.unpack_from(mine)
+                body = mine[_SECTION.size :]
+            value = self._decode(body) if body else None
         except _UNDECODABLE:
             return self._other(raw)
-        now_ms = now * 1000
-        claimed = now_ms < claimed_ms
         if now_ms >= expires_ms:
-            stale_ok = kind == b"V" and now_ms < expires_ms + self._stale_ms
-            return Entry(State.EXPIRED, raw, value, expires_ms, claimed, stale_ok=stale_ok)
+            stale_ok = bool(body) and now_ms < expires_ms + self._stale_ms
+            return Entry(State.EXPIRED, raw, value, expires_ms, claimed, False, stale_ok, beside, beside_ms)
         due = not claimed and now_ms - load_ms * self._beta * math.log(1 - draw()) >= expires_ms
-        return Entry(State.FRESH, raw, value, expires_ms, claimed, due)
+        return Entry(State.FRESH, raw, value, expires_ms, claimed, due, False, beside, beside_ms)
+
+    def _sections(self, raw: bytes, begin: int, now_ms: float) -> tuple[bytes, bytes, int]:
+        """The section of this policy; another one that has not expired, and when it does. Either may be missing.
+
+        Raises:
+            struct.error, ValueError: these are no sections.
+        """
+        mine, beside, beside_ms = b"", b"", 0
+        while begin < len(raw):
+            schema, expires_ms, _, size = _SECTION.unpack_from(raw, begin)
+            end = begin + _SECTION.size + size
+            if end > len(raw):
+                raise ValueError("the section is cut off")
+            if schema == self._schema:
+                mine = raw[begin:end]
+            elif not beside and now_ms < expires_ms:
+                beside, beside_ms = raw[begin:end], expires_ms
+            begin = end
+        return mine, beside, beside_ms
 
     @staticmethod
     def _other(raw: bytes) -> Entry[T]:

@@ -89,11 +89,16 @@ def fill(key: str, mine: Bid[T], envelope: bytes | None, kept_seconds: float) ->
 def undo(policy: Policy[T], key: str, mine: Bid[T], now: float) -> Command:
     """After a load that failed: put back the value that was to be refreshed, or nothing."""
     rest_ms = _rest_ms(policy, mine.entry, now)
-    if mine.entry.state in (State.FRESH, State.EXPIRED) and mine.entry.raw is not None and rest_ms > 0:
+    if (
+        mine.entry.state in (State.FRESH, State.EXPIRED, State.OTHER_SHAPE)
+        and mine.entry.raw is not None
+        and rest_ms > 0
+    ):
         return exchange(key, mine.token, policy.codec.head(mine.entry.raw), rest_ms, scope="tail")
     return release(key, mine.token)
 
 
 def _rest_ms(policy: Policy[T], entry: Entry[T], now: float) -> int:
-    """How long a value may stay in the cache, its time as a stand-in included."""
-    return min(MAX_TTL_MS, round(entry.expires_ms + (policy.stale_seconds(entry.value) - now) * 1000))
+    """How long a value may stay in the cache, its time as a stand-in included, or another release's beside it."""
+    mine_ms = entry.expires_ms + policy.stale_seconds(entry.value) * 1000
+    return min(MAX_TTL_MS, round(max(mine_ms, entry.beside_expires_ms) - now * 1000))

@@ -336,7 +336,7 @@ class Miss(Generic[T]):
                 self._settle(key, mine.entry.value, Served.HIT)
             elif isinstance(reply, Exception):
                 self._waiting[key] = msgspec.structs.replace(mine.entry, state=State.REFUSED)
-            if mine.entry.state is State.UNREADABLE:
+            if mine.entry.state in (State.UNREADABLE, State.OTHER_SHAPE):
                 self._note(Event.UNREADABLE)
         return held
 
@@ -375,11 +375,17 @@ class Miss(Generic[T]):
             self._uncacheable(key, error)
         if lifetime > 0 and key in self._bodies:
             expires = self._here.clock() + lifetime
-            envelope = self.policy.codec.seal(key, self._bodies[key], expires=expires, load_seconds=load_seconds)
+            beside, body = mine.entry.beside, self._bodies[key]
+            envelope = self.policy.codec.seal(key, body, expires=expires, load_seconds=load_seconds, beside=beside)
+            if beside and len(envelope) > self.policy.max_bytes:
+                envelope = envelope[: -len(beside)]
         if envelope is not None and len(envelope) > self.policy.max_bytes:
             self._note(Event.TOO_LARGE)
             envelope = None
-        return fill(key, mine, envelope, lifetime + self.policy.stale_seconds(value))
+        kept = lifetime + self.policy.stale_seconds(value)
+        if envelope is not None:
+            kept = max(kept, mine.entry.beside_expires_ms / 1000 - self._here.clock())
+        return fill(key, mine, envelope, kept)
 
     def _load(self, keys: tuple[str, ...], *, limited: bool = False) -> Steps[Any]:
         """Values by key, of `value_type` throughout, as a hit has them."""

@@ -37,15 +37,15 @@ def tls_of(valkey: Valkey) -> ssl.SSLContext:
 
 
 def server_of(valkey: Valkey) -> Server:
-    """How clients reach it, with timeouts that a busy machine does not exceed."""
+    """How clients reach it, patiently as in `options`."""
     patient = Options(connect_timeout_seconds=5, read_timeout_seconds=5)
     return Server.of("localhost", valkey.port, valkey.auth_token, tls_of(valkey), patient)
 
 
 @pytest.fixture
 def options() -> Options:
-    """Tests that need others override this."""
-    return Options()
+    """Timeouts that a busy machine does not exceed; tests that need others override this."""
+    return Options(connect_timeout_seconds=5, read_timeout_seconds=5, invalidation_seconds=5)
 
 
 @pytest.fixture(

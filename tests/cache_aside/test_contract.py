@@ -220,10 +220,16 @@ def test_readers_who_joined_a_load_that_failed_get_its_error(bench: Bench) -> No
 
 def test_reader_waits_for_the_load_of_another_process(bench: Bench) -> None:
     put(bench, new_lease())
-    threading.Timer(
-        0.1, lambda: put(bench, PRODUCT.codec.encode(KEY, STOOL, expires=time.time() + 60, load_seconds=0))
-    ).start()
-    assert bench.cache.get_or_load(KEY, never, policy=PRODUCT) == Result(STOOL, Served.JOINED)
+
+    def fill_once_it_waits() -> None:
+        while bench.transport.trips < 2:
+            time.sleep(0.005)
+        put(bench, PRODUCT.codec.encode(KEY, STOOL, expires=time.time() + 60, load_seconds=0))
+
+    with ThreadPoolExecutor(1) as other:
+        filled = other.submit(fill_once_it_waits)
+        assert bench.cache.get_or_load(KEY, never, policy=PRODUCT) == Result(STOOL, Served.JOINED)
+        filled.result()
 
 
 def test_reader_who_waited_long_enough_loads_without_filling(bench: Bench) -> None:
@@ -253,6 +259,56 @@ def test_bytes_that_are_no_envelope_are_replaced(bench: Bench, content: bytes) -
 def test_new_release_never_reads_an_old_shape(bench: Bench) -> None:
     bench.cache.get_or_load(KEY, chair, policy=PRODUCT)
     assert bench.cache.get_or_load(KEY, stool, policy=policy(schema_version=2)) == Result(STOOL, Served.MISS)
+
+
+def test_values_of_two_releases_stand_side_by_side_and_one_del_removes_both(bench: Bench) -> None:
+    releases = PRODUCT, policy(schema_version=2)
+    for release in releases:
+        assert bench.cache.get_or_load(KEY, chair, policy=release) == Result(CHAIR, Served.MISS)
+    for release in releases * 2:
+        assert bench.cache.get_or_load(KEY, never, policy=release) == Result(CHAIR, Served.HIT)
+    bench.command("DEL", KEY)
+    for release in releases:
+        assert bench.cache.get_or_load(KEY, stool, policy=release) == Result(STOOL, Served.MISS)
+
+
+def test_del_while_one_release_loads_removes_the_value_of_the_other(bench: Bench) -> None:
+    bench.cache.get_or_load(KEY, chair, policy=PRODUCT)
+
+    def overtaken() -> Product:
+        assert bench.cache.get_or_load(KEY, never, policy=PRODUCT) == Result(CHAIR, Served.HIT)
+        bench.command("DEL", KEY)
+        return CHAIR
+
+    bench.cache.get_or_load(KEY, overtaken, policy=policy(schema_version=2))
+    assert bench.command("GET", KEY) is None
+
+
+def test_load_that_fails_in_one_release_leaves_the_value_of_the_other(bench: Bench) -> None:
+    bench.cache.get_or_load(KEY, chair, policy=PRODUCT)
+    with pytest.raises(LoadUnavailableError):
+        bench.cache.get_or_load(KEY, failing, policy=policy(schema_version=2))
+    assert bench.cache.get_or_load(KEY, never, policy=PRODUCT) == Result(CHAIR, Served.HIT)
+    assert bench.command("PTTL", KEY) <= 60_000
+
+
+def test_two_shapes_at_most_and_no_more_bytes_than_one_may_have(bench: Bench) -> None:
+    one_size = policy(max_bytes=len(PRODUCT.codec.encode(KEY, CHAIR, expires=time.time(), load_seconds=0)))
+    for version in (1, 2, 3):
+        bench.cache.get_or_load(KEY, chair, policy=policy(schema_version=version))
+    for version in (2, 3):
+        bench.cache.get_or_load(KEY, never, policy=policy(schema_version=version))
+    bench.cache.get_or_load(KEY, chair, policy=one_size)
+    assert bench.cache.get_or_load(KEY, never, policy=one_size) == Result(CHAIR, Served.HIT)
+    assert bench.cache.get_or_load(KEY, stool, policy=policy(schema_version=3)) == Result(STOOL, Served.MISS)
+
+
+def test_value_of_another_release_is_not_kept_past_its_time(bench: Bench) -> None:
+    bench.cache.get_or_load(KEY, chair, policy=policy(ttl_seconds=0.1, stale_if_error_seconds=60))
+    time.sleep(0.15)
+    bench.cache.get_or_load(KEY, chair, policy=policy(schema_version=2))
+    entry = KEPT.codec.read(KEY, bench.command("GET", KEY), time.time(), lambda: 0.0)
+    assert (entry.state, entry.beside) == (State.OTHER_SHAPE, bench.command("GET", KEY)[-len(entry.beside) :])
 
 
 def test_expired_value_stands_in_for_a_load_that_fails(bench: Bench) -> None:

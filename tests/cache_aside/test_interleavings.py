@@ -1,10 +1,13 @@
 """Every order of the steps of readers and writers: no read is older than a write acknowledged before it began."""
 
+from dataclasses import replace
+
 import pytest
 
 from cache_aside.policy import Policy
 from faults.model import (
     KEY,
+    NEXT_RELEASE,
     VERSION,
     Reader,
     Scenario,
@@ -13,6 +16,7 @@ from faults.model import (
     explore,
     lost_reply,
     past_the_cache,
+    two_releases,
     two_threads,
 )
 
@@ -73,6 +77,23 @@ def two_threads_too_large(world: World) -> list[object]:
     return [Reader(world, process, NEVER_STORED), Reader(world, process, NEVER_STORED), Writer(world)]
 
 
+def two_releases_refreshing(world: World) -> list[object]:
+    policies = (ALWAYS_REFRESH, replace(ALWAYS_REFRESH, schema_version=2))
+    for policy in policies:
+        world.run(world.process().get(KEY, policy))
+    return [*(Reader(world, world.process(), policy) for policy in policies), Writer(world)]
+
+
+def next_release_when_the_value_has_expired(world: World) -> list[object]:
+    world.run(world.process().get(KEY, KEPT_FOR_ERRORS))
+    world.now += 20
+    return [
+        Reader(world, world.process(), KEPT_FOR_ERRORS),
+        Reader(world, world.process(), NEXT_RELEASE),
+        Writer(world),
+    ]
+
+
 def two_threads_while_another_process_loads(world: World) -> list[object]:
     process, loader = world.process(), Reader(world, world.process())
     for _ in range(5):  # begin, GET and its reply, the lease and its reply
@@ -90,6 +111,14 @@ def test_no_order_of_one_reader_and_writers_serves_or_keeps_a_stale_value(scenar
 )
 def test_no_order_of_three_actors_with_up_to_three_preemptions_does(scenario: Scenario) -> None:
     assert explore(scenario, most_preemptions=3) > 100
+
+
+@pytest.mark.parametrize(
+    ("scenario", "most"),
+    [(two_releases, 3), (two_releases_refreshing, 2), (next_release_when_the_value_has_expired, 2)],
+)
+def test_no_order_of_readers_of_two_releases_does(scenario: Scenario, most: int) -> None:
+    assert explore(scenario, most_preemptions=most) > 100
 
 
 @pytest.mark.parametrize("scenario", [lost_reply, past_the_cache])
