@@ -19,7 +19,7 @@ READY := .venv/ready node_modules/.package-lock.json
 CODE  := app.py stacks constructs_lib lambda_src local audit faults tools tests benchmarks examples
 AUDIT := $(READY) .venv-audit/ready
 
-.PHONY: help up seed test suite beside check lint types contracts unit snapshot docs mutants soak contract-soak rotations interruptions history wheels wheels-matrix bench-cache bench-web bench-logins audit audit-deps audit-mutants audit-secrets sbom synth diff deploy destroy lock clean
+.PHONY: help up seed test suite beside check lint types contracts unit snapshot docs mutants soak contract-soak rotations interruptions history wheels wheels-matrix bench-cache bench-web bench-logins audit audit-deps audit-mutants settings-matrix audit-secrets sbom synth diff deploy destroy lock clean
 help: ## list the commands
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -72,6 +72,9 @@ docs: $(READY) ## write the generated pages and pictures anew
 ##@ Prove
 audit: $(AUDIT) ## every rule pack over both stages, as one table
 	@python -m audit
+
+settings-matrix: $(READY) ## validate every value of every setting, and synthesize all pairs of choices: a table
+	@python -m audit.settings_matrix
 
 audit-deps: $(AUDIT) ## known vulnerabilities of all that is pinned, where an advisory service is reachable
 	@python -m audit.dependencies

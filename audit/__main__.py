@@ -19,7 +19,7 @@ def main() -> None:
     register = decisions()
     # A process each: the validator of one synthesis keeps its memory until the process ends.
     with get_context("spawn").Pool(2, initializer=quiet, maxtasksperchild=1) as processes:
-        found = processes.starmap(audit, [*SHOWN, *other_settings(register).items()], chunksize=1)
+        found = processes.starmap(audit, [*SHOWN, *other_settings(register)], chunksize=1)
     wrong = dict.fromkeys(problems(found, register))
     sys.stdout.write("\n".join([*table(found[: len(SHOWN)], register), *wrong, ""]))
     sys.exit(bool(wrong))

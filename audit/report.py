@@ -52,19 +52,20 @@ def audit(stage: str, settings: Mapping[str, str]) -> Audit:
     return Audit(config, tuple(results))
 
 
-def other_settings(register: Sequence[Decision]) -> dict[str, dict[str, str]]:
-    """For each stage, the settings that some of what the register accepts needs to be found, and that it has not."""
-    own = {stage: load(stage, NEEDED[stage]) for stage in NEEDED}
-    return {
-        stage: {
-            key: values[0]
-            for decision in register
-            for entry in decision.accepts
-            if stage in entry.stages and not entry.holds(own[stage])
-            for key, values in entry.settings.items()
-        }
-        for stage in NEEDED
-    }
+def other_settings(register: Sequence[Decision]) -> list[tuple[str, dict[str, str]]]:
+    """Stages with the settings that no stage has itself, and without which nothing finds some of what is accepted."""
+    own = [load(stage, NEEDED[stage]) for stage in NEEDED]
+    found: list[tuple[str, dict[str, str]]] = []
+    for entry in (entry for decision in register for entry in decision.accepts):
+        if not any(map(entry.holds, own)):
+            needed = {key: values[0] for key, values in entry.settings.items()}
+            for stage, settings in found:
+                if stage == entry.stages[0] and all(settings.get(key, value) == value for key, value in needed.items()):
+                    settings |= needed
+                    break
+            else:
+                found.append((entry.stages[0], needed))
+    return found
 
 
 def table(audits: Sequence[Audit], register: Sequence[Decision]) -> Iterator[str]:

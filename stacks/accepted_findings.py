@@ -34,7 +34,8 @@ class Accepted(_Entry):
     :param rules: ids as the tool prints them
     :param constructs: paths of resources in the construct tree; ``*`` stands for a part of an id
     :param stages: where they are accepted. Default: in every stage
-    :param settings: they are accepted only while each of these settings has one of the values given. Default: always
+    :param settings: they are accepted only while each of these settings has one of the values given, in which ``*``
+        stands for any text. Default: always
     :param unless: they are not accepted while one of these settings has one of the values given. Default: never
     """
 
@@ -49,9 +50,13 @@ class Accepted(_Entry):
         texts = {key: shown(value) for key, value in values(config).items()}
         return (
             config.stage in self.stages
-            and all(texts[key] in allowed for key, allowed in self.settings.items())
-            and not any(texts[key] in refused for key, refused in self.unless.items())
+            and all(_is_one_of(texts[key], allowed) for key, allowed in self.settings.items())
+            and not any(_is_one_of(texts[key], refused) for key, refused in self.unless.items())
         )
+
+
+def _is_one_of(text: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
 class Decision(_Entry):

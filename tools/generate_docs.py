@@ -14,7 +14,9 @@ from aws_cdk.assertions import Template
 
 from app import build, cdk_context
 from audit.security_hub import CONTROLS, NOT_APPLICABLE
+from audit.synthesis import NEEDED
 from stacks.accepted_findings import decisions
+from stacks.settings import load
 from tools.constructs_page import constructs_tables
 from tools.picture import Templates, picture
 from tools.settings_page import settings_page
@@ -39,7 +41,9 @@ def with_constructs(page: str) -> str:
 
 def security_hub_page() -> str:
     """Every control of Security Hub that was looked at, and how the prod stage stands to it."""
-    registered = {rule: d.id for d in decisions() for entry in d.accepts for rule in entry.rules}
+    prod = load("prod", NEEDED["prod"])
+    accepted = [(d.id, entry) for d in decisions() for entry in d.accepts if entry.holds(prod)]
+    registered = {rule: name for name, entry in accepted for rule in entry.rules}
     rows = [
         (
             control.id,
@@ -117,8 +121,7 @@ def _between(text: str, name: str, content: str) -> str:
 
 def main() -> None:
     """Synthesize prod and write everything anew."""
-    certificate = {"stage": "prod", "certificate_arn": "arn:aws:acm:eu-west-1:111122223333:certificate/readme"}
-    app = build({**cdk_context(), **certificate, "aws:cdk:bundling-stacks": []})
+    app = build({**cdk_context(), "stage": "prod", **NEEDED["prod"], "aws:cdk:bundling-stacks": []})
     stacks = [stack for stack in app.node.children if isinstance(stack, cdk.Stack)]
     templates = {stack.node.id: Template.from_stack(stack).to_json() for stack in stacks}
     SECURITY_HUB.write_text(security_hub_page())

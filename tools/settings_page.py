@@ -46,7 +46,7 @@ def _shown(value: object) -> str:
 
 _HEAD = """# Settings
 
-Written by `make docs` from [stacks/settings.py](../stacks/settings.py).
+Written by `make docs` from [stacks/settings_model.py](../stacks/settings_model.py).
 
 `dev` is small and disposable; `prod` is Multi-AZ and protected. Change a value in `STAGES` in `stacks/settings.py`, or
 on the command line by its dotted key. Both are checked before anything is deployed:

@@ -52,7 +52,7 @@ def test_synthesis_with_users_of_the_cache_says_that_it_replaces_the_cache_and_f
         ({"stage": "dev", "web.allowed_cidrs": "me"}, "error: web.allowed_cidrs=me is not allowed"),
         (
             {"stage": "dev", **SETTINGS["dev"], "database.engine": "mysql", "database.insights": "standard"},
-            "error: insights must be off on instance_type db.t4g.micro with mysql",
+            "error: database.insights=standard is not possible for MySQL on database.instance_type=db.t4g.micro",
         ),
     ],
 )

@@ -1,9 +1,16 @@
 """Settings: what is allowed, and what an error says about it."""
 
+import json
+
 import pytest
 
+from constructs_lib import DATABASE_ENGINES
 from stacks.settings import STAGES, ConfigError, StageConfig, example, load, settings
+from stacks.settings_model import CLASSES_WITHOUT_INSIGHTS
 from tests.infra.synthesis import SETTINGS
+from tools.refresh_classes import CLASSES, classes
+
+CERTIFICATE = SETTINGS["prod"]["certificate_arn"]
 
 
 def load_dev(**overrides: str) -> StageConfig:
@@ -70,6 +77,33 @@ def test_the_stage_is_no_setting() -> None:
         ("cache.nodes", "true", "valid integer"),
         ("cache.multi_az", "yes", "valid boolean"),
         ("cache.node_type", "r7g.large", "Example: cache.node_type=cache.r7g.large"),
+        ("cache.node_type", "cache.foo.bar", "there is no family foo; families: c7gn, c8gn, m4"),
+        ("cache.node_type", "cache.t1.micro", "there is no family t1"),
+        ("cache.node_type", "cache.r7g.huge", "no size huge; its sizes: large, xlarge"),
+        ("cache.node_type", "cache.r6gd.xlarge", "need data tiering"),
+        ("cache.node_type", "cache.t2.micro", "have no Multi-AZ"),
+        ("cache.snapshot_window", "03:00-03:59", "lasts 59 min, and AWS asks for at least 60"),
+        ("cache.snapshot_window", "04:00-03:00", "perhaps because its ends are exchanged"),
+        ("cache.maintenance_window", "sun:05:00-sun:05:30", "AWS asks for at least 60"),
+        ("cache.maintenance_window", "sun:05:30-sun:04:30", "lasts 167 h 0 min"),
+        ("database.backup_window", "02:00-02:29", "AWS asks for at least 30"),
+        ("database.maintenance_window", "sun:05:30-tue:05:30", "at most 24 h are allowed"),
+        ("database.instance_type", "db.t1.micro", "there is no family t1"),
+        ("database.instance_type", "db.serverless", "Example: database.instance_type=db.r7g.large"),
+        ("network.cidr", "127.0.0.0/16", "have other uses and cannot be a VPC"),
+        ("network.cidr", "169.254.0.0/16", "have other uses"),
+        ("network.cidr", "224.0.0.0/16", "have other uses"),
+        ("network.availability_zones", "eu-west-1a,eu-west-1x", "a letter from a to f"),
+        ("network.availability_zones", "us-east-1-bos-1a,us-east-1b", "local zones"),
+        ("network.availability_zones", "eu-west-9a,eu-west-9b", "there is no region eu-west-9"),
+        ("region", "eu-west-9", "regions of similar names: eu-west-"),
+        ("certificate_arn", "arn:aws:acm:eu-west-1:111122223333:certificate/mine", "not the complete ARN"),
+        ("domain_name", "-shop.example.com", "no hyphen at either end"),
+        ("domain_name", "shop-.example.com", "no hyphen at either end"),
+        ("domain_name", f"{'a' * 64}.example.com", "1 to 63"),
+        ("domain_name", "example", "labels joined by dots"),
+        ("web.allowed_cidrs", ",".join(f"10.0.{i}.0/24" for i in range(61)), "61 ranges are more than the 60 rules"),
+        ("web.allowed_cidrs", "10.0.0.0/24,10.0.1.0/24,10.0.0.0/24", "10.0.0.0/24 stands there twice"),
         ("cache.snapshot_window", "25:00-26:00", "Example: cache.snapshot_window=03:00-04:00"),
         ("database.engine", "mariadb", "'postgres' or 'mysql'"),
         ("database.instance_type", "t4g.micro", "Example: database.instance_type=db.r7g.large"),
@@ -134,6 +168,38 @@ def test_with_a_certificate_the_world_may_come_in() -> None:
 
 
 @pytest.mark.parametrize(
+    ("snapshots", "maintenance"),
+    [
+        ("23:30-00:30", "sun:12:00-sun:13:00"),
+        ("03:00-04:00", "sun:23:30-mon:00:30"),
+        ("03:00-04:00", "wed:04:00-wed:05:00"),
+    ],
+)
+def test_windows_may_reach_over_midnight_and_touch(snapshots: str, maintenance: str) -> None:
+    load_dev(cache__snapshot_window=snapshots, cache__maintenance_window=maintenance)
+
+
+@pytest.mark.parametrize("maintenance", ["mon:00:00-mon:01:00", "sun:23:00-mon:00:15", "wed:20:00-thu:00:45"])
+def test_windows_meet_over_midnight_and_over_the_end_of_the_week(maintenance: str) -> None:
+    with pytest.raises(ConfigError, match="overlaps"):
+        load_dev(cache__snapshot_window="23:30-00:30", cache__maintenance_window=maintenance)
+
+
+def test_a_snapshot_window_that_is_not_used_may_overlap() -> None:
+    load_dev(cache__snapshot_retention_days="0", cache__maintenance_window="sun:03:30-sun:04:30")
+
+
+def test_mysql_has_no_insights_where_the_construct_refuses_them() -> None:
+    without = DATABASE_ENGINES["mysql"].classes_without_insights
+    sizes = {f"db.{family}.{size}" for family, sizes in classes()["db"].items() for size in sizes}
+    assert {name for name in sizes if name.endswith(CLASSES_WITHOUT_INSIGHTS)} == sizes & without
+
+
+def test_classes_are_those_that_the_installed_cfn_lint_knows() -> None:
+    assert json.loads(CLASSES.read_text()) == classes()
+
+
+@pytest.mark.parametrize(
     ("overrides", "message"),
     [
         ({"cache__multi_az": "true"}, r"cache\.multi_az=true needs cache\.nodes of at least 2, not 1"),
@@ -141,9 +207,26 @@ def test_with_a_certificate_the_world_may_come_in() -> None:
         ({"network__availability_zones": "eu-west-1a,eu-west-1a"}, r"network\.zones=2"),
         ({"network__nat_gateways": "3"}, r"more than network\.zones=2"),
         ({"network__cidr": "10.0.0.0/24"}, r"give a /16 to a /20"),
+        ({"network__availability_zones": "eu-west-1a,eu-west-2b"}, r"name zones of one region"),
+        (
+            {"network__availability_zones": "eu-west-1a,eu-west-1b", "region": "eu-west-2"},
+            r"are not in region=eu-west-2",
+        ),
+        ({"network__zones": "3", "region": "us-west-1"}, r"an account has 2 zones in region=us-west-1"),
+        (
+            {"certificate_arn": CERTIFICATE, "region": "eu-west-1"},
+            r"is in region us-east-1 .* takes one of its own: eu-",
+        ),
+        ({"certificate_arn": CERTIFICATE, "account": "999900001111"}, r"and account 111122223333; .* and 999900001111"),
+        (
+            {"cache__maintenance_window": "sun:03:30-sun:04:30"},
+            r"overlaps cache\.maintenance_window=sun:03:30-sun:04:30",
+        ),
+        ({"database__backup_window": "06:00-06:30"}, r"overlaps database\.maintenance_window=sun:05:30-sun:06:30"),
+        ({"database__engine": "mysql", "database__insights": "standard"}, r"micro and small classes have none"),
         ({"database__max_allocated_storage_gib": "22", "database__allocated_storage_gib": "21"}, r"at least 10 %"),
         ({"domain_name": "shop.example.com"}, r"hosted_zone_id go together"),
-        ({"domain_name": "shop.example.com", "hosted_zone_id": "Z1", "certificate_arn": "arn:aws:acm:x"}, r"exclude"),
+        ({"domain_name": "shop.example.com", "hosted_zone_id": "Z1", "certificate_arn": CERTIFICATE}, r"exclude"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(overrides: dict[str, str], message: str) -> None:
