@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
 
+from msgspec.structs import replace
+
 from cache_aside.aio_link import AsyncLink, AsyncTransport
 from cache_aside.breaker import Breaker
 from cache_aside.cached import Cached
@@ -17,6 +19,7 @@ from cache_aside.credentials import AuthToken
 from cache_aside.errors import CacheUnavailableError, LoadTimeoutError, TooManyLoadsError
 from cache_aside.flights import Flights, Queue
 from cache_aside.invalidation import identify, invalidate
+from cache_aside.keys import Namespace
 from cache_aside.observe import Event, Observer, guarded, log_once
 from cache_aside.policy import DEFAULTS, Options, Policy
 from cache_aside.protocol import ReadThrough, Surroundings
@@ -24,6 +27,7 @@ from cache_aside.results import Invalidation, Replicas, Result
 from cache_aside.steps import Background, Deliver, Join, Load, Pause, RoundTrip, Step, Steps
 
 T = TypeVar("T")
+R = TypeVar("R")
 P = ParamSpec("P")
 Ts = TypeVarTuple("Ts")
 LoadMany = Callable[[Sequence[str]], Awaitable[Mapping[str, T | None]]]
@@ -45,8 +49,14 @@ class AsyncCacheAside:
     """Reads through the cache and never keeps a value that was invalidated. For the tasks of any event loop."""
 
     def __init__(
-        self, transport: AsyncTransport, *, options: Options = DEFAULTS, observer: Observer | None = None
+        self,
+        transport: AsyncTransport,
+        *,
+        namespace: str = "",
+        options: Options = DEFAULTS,
+        observer: Observer | None = None,
     ) -> None:
+        self._namespace = Namespace(namespace)
         self._transport, self._options, self._observer = transport, options, guarded(observer)
         self._rooms: WeakKeyDictionary[asyncio.AbstractEventLoop, _Room] = WeakKeyDictionary()
 
@@ -69,6 +79,7 @@ class AsyncCacheAside:
         auth_token: AuthToken = None,
         tls: bool | ssl.SSLContext = True,
         is_replayed: Callable[[str], bool] | None = None,
+        namespace: str = "",
         options: Options = DEFAULTS,
         observer: Observer | None = None,
     ) -> "AsyncCacheAside":
@@ -84,7 +95,7 @@ class AsyncCacheAside:
             background=options.background,
             observer=guarded(observer),
         )
-        return cls(link, options=options, observer=observer)
+        return cls(link, namespace=namespace, options=options, observer=observer)
 
     async def get_or_load(
         self, key: str, load: Callable[[*Ts], Awaitable[T | None]], *args: *Ts, policy: Policy[T]
@@ -94,18 +105,19 @@ class AsyncCacheAside:
         Give the load its arguments rather than a closure; see `CacheAside.get_or_load`.
 
         Raises:
-            TypeError, ValueError: the key is no str, or has more than 65,535 bytes.
+            TypeError, ValueError: the key is no str, or has more than 65,535 bytes; the loader is synchronous.
             TooManyLoadsError: the cache is unavailable and too many loads go past it.
             LoadTimeoutError: the load took too long, and the policy allows no stale value.
             Exception: whatever `load` raises, unless the policy allows a stale value in its place.
         """
+        full = self._namespace.full(key)
 
         async def load_one(_: Sequence[str]) -> Mapping[str, T | None]:
-            return {key: await load(*args)}
+            return {full: await _awaitable(load(*args))}
 
         started = time.monotonic()
         behind = policy.background and bool(args) and self._options.background
-        result: Result[T] = await self._drive(self._room.reads.get(key, policy, behind=behind), load_one)
+        result: Result[T] = await self._drive(self._room.reads.get(full, policy, behind=behind), load_one)
         self._observer.on_event(policy.name, result.served, time.monotonic() - started)
         return result
 
@@ -117,22 +129,27 @@ class AsyncCacheAside:
         policy: Policy[T],
     ) -> dict[str, Result[T]]:
         """The values of many keys: one round trip, and one call of `load(missing, *args)` with the missing keys."""
+
+        async def load_many(missing: Sequence[str]) -> Mapping[str, T | None]:
+            return self._namespace.by_full_key(await _awaitable(load(self._namespace.names(missing), *args)))
+
         started = time.monotonic()
         behind = policy.background and bool(args) and self._options.background
-        steps = self._room.reads.get_many(keys, policy, behind=behind)
-        results: dict[str, Result[T]] = await self._drive(steps, lambda missing: load(missing, *args))
+        steps = self._room.reads.get_many(self._namespace.full_keys(keys), policy, behind=behind)
+        results: dict[str, Result[T]] = await self._drive(steps, load_many)
         for result in results.values():
             self._observer.on_event(policy.name, result.served, time.monotonic() - started)
-        return results
+        return self._namespace.by_name(results)
 
     async def invalidate(self, *keys: str, replicas: Replicas = Replicas.PRIMARY) -> Invalidation:
         """Delete the keys, after the write was committed; see `CacheAside.invalidate`."""
         started = time.monotonic()
-        steps = invalidate(keys, replicas, deadline_seconds=self._options.invalidation_seconds)
+        full = tuple(self._namespace.full_keys(keys))
+        steps = invalidate(full, replicas, deadline_seconds=self._options.invalidation_seconds)
         outcome: Invalidation = await self._drive(steps)
         event = Event.CONFIRMED if outcome.confirmed else Event.PENDING
         self._observer.on_event("", event, time.monotonic() - started)
-        return outcome
+        return outcome if full == keys else replace(outcome, keys=keys)
 
     def cached(
         self, template: str, *, policy: Policy[T]
@@ -235,6 +252,19 @@ class AsyncCacheAside:
     async def _behind_limited(self, steps: Steps[Any], load: LoadMany[Any] | None) -> Any:
         async with self._room.workers:
             return await self._drive(steps, load)
+
+
+def _awaitable(loading: R) -> R:
+    """What a loader returned, which is to be awaited.
+
+    Raises:
+        TypeError: the loader is synchronous.
+    """
+    if not inspect.isawaitable(loading):
+        raise TypeError(
+            "the loader of an AsyncCacheAside is an `async def`; for a plain function use asyncio.to_thread"
+        )
+    return loading
 
 
 def _report(task: asyncio.Task[Any]) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
+from msgspec.structs import replace
+
 from cache_aside.breaker import Breaker
 from cache_aside.cached import Cached
 from cache_aside.connection import Server, Trust
@@ -17,6 +19,7 @@ from cache_aside.credentials import AuthToken
 from cache_aside.errors import CacheUnavailableError, TooManyLoadsError
 from cache_aside.flights import Flights, Queue
 from cache_aside.invalidation import identify, invalidate
+from cache_aside.keys import Namespace
 from cache_aside.link import Link, Transport
 from cache_aside.observe import Event, Observer, guarded, log_once
 from cache_aside.policy import DEFAULTS, Options, Policy
@@ -25,6 +28,7 @@ from cache_aside.results import Invalidation, Replicas, Result
 from cache_aside.steps import Background, Deliver, Join, Load, Pause, RoundTrip, Step, Steps
 
 T = TypeVar("T")
+R = TypeVar("R")
 P = ParamSpec("P")
 Ts = TypeVarTuple("Ts")
 LoadMany = Callable[[Sequence[str]], Mapping[str, T | None]]
@@ -33,7 +37,15 @@ LoadMany = Callable[[Sequence[str]], Mapping[str, T | None]]
 class CacheAside:
     """Reads through the cache and never keeps a value that was invalidated. Safe for threads and for fork."""
 
-    def __init__(self, transport: Transport, *, options: Options = DEFAULTS, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        namespace: str = "",
+        options: Options = DEFAULTS,
+        observer: Observer | None = None,
+    ) -> None:
+        self._namespace = Namespace(namespace)
         self._transport, self._options, self._observer = transport, options, guarded(observer)
         self._flights, self._past = Flights(threading.Event), Queue(threading.Event)
         most = options.read_timeout_seconds + options.probe_timeout_seconds
@@ -51,6 +63,7 @@ class CacheAside:
         auth_token: AuthToken = None,
         tls: bool | ssl.SSLContext = True,
         is_replayed: Callable[[str], bool] | None = None,
+        namespace: str = "",
         options: Options = DEFAULTS,
         observer: Observer | None = None,
     ) -> "CacheAside":
@@ -65,6 +78,9 @@ class CacheAside:
                 own; False is plain text. Default True.
             is_replayed: asks the application whether its relay has repeated the deletions that a failover to this
                 replication id may have lost; policies with `fail_closed` need it. Default None.
+            namespace: with "shop" the key "product:42" is "shop:product:42" on the server, for reads and deletions;
+                the application and its outbox know only "product:42", so a relay's client needs the same namespace.
+                Default "": none.
             options: timeouts and limits.
             observer: told about every read, load and failure. Default None.
         """
@@ -75,7 +91,7 @@ class CacheAside:
             background=options.background,
             observer=guarded(observer),
         )
-        return cls(link, options=options, observer=observer)
+        return cls(link, namespace=namespace, options=options, observer=observer)
 
     def get_or_load(self, key: str, load: Callable[[*Ts], T | None], *args: *Ts, policy: Policy[T]) -> Result[T]:
         """The value of a key: from the cache, or from `load(*args)`, which reads the source of truth.
@@ -86,13 +102,14 @@ class CacheAside:
         of policies that allow it.
 
         Raises:
-            TypeError, ValueError: the key is no str, or has more than 65,535 bytes.
+            TypeError, ValueError: the key is no str, or has more than 65,535 bytes; the loader is asynchronous.
             TooManyLoadsError: the cache is unavailable and too many loads go past it.
             Exception: whatever `load` raises, unless the policy allows a stale value in its place.
         """
-        started = time.monotonic()
+        started, full = time.monotonic(), self._namespace.full(key)
         behind = policy.background and bool(args) and self._options.background
-        result: Result[T] = self._drive(self._reads.get(key, policy, behind=behind), lambda _: {key: load(*args)})
+        steps = self._reads.get(full, policy, behind=behind)
+        result: Result[T] = self._drive(steps, lambda _: {full: _loaded(load(*args))})
         self._observer.on_event(policy.name, result.served, time.monotonic() - started)
         return result
 
@@ -104,13 +121,17 @@ class CacheAside:
         policy: Policy[T],
     ) -> dict[str, Result[T]]:
         """The values of many keys: one round trip, and one call of `load(missing, *args)` with the missing keys."""
+
+        def load_many(missing: Sequence[str]) -> Mapping[str, T | None]:
+            return self._namespace.by_full_key(_loaded(load(self._namespace.names(missing), *args)))
+
         started = time.monotonic()
         behind = policy.background and bool(args) and self._options.background
-        steps = self._reads.get_many(keys, policy, behind=behind)
-        results: dict[str, Result[T]] = self._drive(steps, lambda missing: load(missing, *args))
+        steps = self._reads.get_many(self._namespace.full_keys(keys), policy, behind=behind)
+        results: dict[str, Result[T]] = self._drive(steps, load_many)
         for result in results.values():
             self._observer.on_event(policy.name, result.served, time.monotonic() - started)
-        return results
+        return self._namespace.by_name(results)
 
     def invalidate(self, *keys: str, replicas: Replicas = Replicas.PRIMARY) -> Invalidation:
         """Delete the keys, after the write was committed; this also refuses every fill whose load began before.
@@ -121,11 +142,12 @@ class CacheAside:
             TypeError, ValueError: a key is no str, or has more than 65,535 bytes; no key is deleted then.
         """
         started = time.monotonic()
-        steps = invalidate(keys, replicas, deadline_seconds=self._options.invalidation_seconds)
+        full = tuple(self._namespace.full_keys(keys))
+        steps = invalidate(full, replicas, deadline_seconds=self._options.invalidation_seconds)
         outcome: Invalidation = self._drive(steps)
         event = Event.CONFIRMED if outcome.confirmed else Event.PENDING
         self._observer.on_event("", event, time.monotonic() - started)
-        return outcome
+        return outcome if full == keys else replace(outcome, keys=keys)
 
     def cached(self, template: str, *, policy: Policy[T]) -> Callable[[Callable[P, T | None]], Cached[P, T | None]]:
         """Decorate a function so that its results are cached under keys made of its arguments: `"product:{id}"`."""
@@ -224,6 +246,19 @@ class CacheAside:
             return future.result()
         future.add_done_callback(_report)
         return None
+
+
+def _loaded(value: R) -> R:
+    """What a loader returned, which is to be the value itself.
+
+    Raises:
+        TypeError: the loader is asynchronous.
+    """
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()
+        raise TypeError("the loader of a CacheAside is a plain function; for `async def` use AsyncCacheAside")
+    return value
 
 
 def _report(future: Future[Any]) -> None:

@@ -61,7 +61,17 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, host: str, port: int, auth_token: AuthToken, tls: bool | ssl.SSLContext, options: Options) -> "Server":
-        """The endpoint with these timeouts; `tls` True verifies by the system's roots."""
+        """The endpoint with these timeouts; `tls` True verifies by the system's roots.
+
+        Raises:
+            TypeError, ValueError: the host, port or TLS is none.
+        """
+        if not isinstance(host, str) or not host:
+            raise TypeError(f"host must be a DNS name such as 'localhost', not {host!r}")
+        if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 2**16:
+            raise ValueError(f"port must be an int from 1 to 65535, such as 6379, not {port!r}")
+        if not isinstance(tls, bool | ssl.SSLContext):
+            raise TypeError(f"tls must be True, False (plain text) or an ssl.SSLContext, not {tls!r}")
         return cls(
             host=host,
             port=port,

@@ -90,7 +90,15 @@ AuthToken = str | Callable[[], str] | Credentials | None
 
 
 def credentials_of(auth_token: AuthToken) -> Credentials | None:
-    """What a client is given as its token: the token itself, what reads it, or `Credentials`."""
+    """What a client is given as its token: the token itself, what reads it, or `Credentials`.
+
+    Raises:
+        TypeError: it is none of these.
+    """
+    if not (auth_token is None or isinstance(auth_token, str | Credentials) or callable(auth_token)):
+        # Without its value, which may be a secret.
+        kind = type(auth_token).__name__
+        raise TypeError(f"auth_token must be a str, a function that returns one, Credentials or None, not {kind}")
     if auth_token is None or isinstance(auth_token, Credentials):
         return auth_token
     return Credentials(lambda: auth_token) if isinstance(auth_token, str) else Credentials(auth_token)

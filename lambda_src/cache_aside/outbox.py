@@ -22,7 +22,7 @@ from typing import Any, Literal, Protocol, get_args
 
 from cache_aside.dialects import DIALECTS, Dialect
 from cache_aside.keys import checked
-from cache_aside.relay import Cache, OutboxRow
+from cache_aside.relay import Cache, OutboxRow, refuse_async
 from cache_aside.results import Invalidation, Replicas
 
 _NAMED = 3  # as many keys as a line of the log names
@@ -201,11 +201,10 @@ class SqlOutbox:
             RuntimeError: the connection is in such a block already, or the block's writes were rolled back within it.
             Exception: what the block or the commit raises.
         """
-        if inspect.iscoroutinefunction(cache.invalidate):
-            raise TypeError(
-                f"transaction() needs a CacheAside, not {type(cache).__name__}: with asyncio, call `record` in your"
-                " transaction, and `await deliver_async(cache, rows)` after its commit"
-            )
+        instead = (
+            "with asyncio, call `record` in your transaction, and `await deliver_async(cache, rows)` after its commit"
+        )
+        refuse_async(cache, "transaction()", instead)
         if self._commits_by_itself(connection):
             raise ValueError(
                 "the connection is in autocommit mode, so no transaction holds the write and its outbox row"
@@ -225,16 +224,26 @@ class SqlOutbox:
     def deliver(
         self, cache: Cache, rows: Sequence[OutboxRow], *, replicas: Replicas = Replicas.PRIMARY
     ) -> Invalidation:
-        """Delete the keys of committed rows, all at once, and mark the rows. Never raises an Exception.
+        """Delete the keys of committed rows, all at once, and mark the rows. Nothing that fails is raised.
 
         What is pending, or not marked, the relay deletes again. No rows: nothing to do, and confirmed.
+
+        Raises:
+            TypeError: the cache is an `AsyncCacheAside`.
         """
+        refuse_async(cache, "deliver()", "`await deliver_async(cache, rows)`")
         return self._delivered(cache, rows, replicas, self.mark_delivered)
 
     async def deliver_async(
         self, cache: AsyncCache, rows: Sequence[OutboxRow], *, replicas: Replicas = Replicas.PRIMARY
     ) -> Invalidation:
-        """The same for an event loop; the rows are marked in a thread."""
+        """The same for an event loop; the rows are marked in a thread.
+
+        Raises:
+            TypeError: the cache is a `CacheAside`.
+        """
+        if not inspect.iscoroutinefunction(cache.invalidate):
+            raise TypeError(f"deliver_async() needs an AsyncCacheAside, not {type(cache).__name__}: call deliver()")
         keys = tuple(dict.fromkeys(row.key for row in rows))
         try:
             outcome = await cache.invalidate(*keys, replicas=replicas)

@@ -3,10 +3,14 @@
 And what a client may cost: `Options`, the same for the sync and the async one.
 """
 
+import math
 import random
+import reprlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from numbers import Real
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -14,7 +18,7 @@ from cache_aside.envelope import Codec, schema_id
 from cache_aside.errors import LoadUnavailableError, PolicyError
 
 T = TypeVar("T")
-_LONGEST_SECONDS = 10 * 365 * 24 * 3600.0
+LONGEST_SECONDS = 10 * 365 * 24 * 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,33 +96,63 @@ class Policy(Generic[T]):
         return max(1, round(2 * self.load_timeout_seconds * 1000))
 
     def lifetime_seconds(self, value: T | None) -> float:
-        """How long this value may be served as a HIT, jitter taken off; zero or less: it is not cached."""
+        """How long this value may be served as a HIT, jitter taken off; zero or less: it is not cached.
+
+        Raises:
+            PolicyError: the TTL function returned no number.
+        """
         if value is None:
             ttl = self.negative_ttl_seconds
+        elif callable(self.ttl_seconds):
+            ttl = self.ttl_seconds(value)
+            if not _is_number(ttl):
+                given = reprlib.repr(ttl)
+                raise PolicyError(
+                    f"the ttl_seconds function of policy {self.name!r} must return a number{_hint(ttl)}, not {given}"
+                )
         else:
-            ttl = self.ttl_seconds(value) if callable(self.ttl_seconds) else self.ttl_seconds
-        ttl = min(ttl, _LONGEST_SECONDS)
+            ttl = self.ttl_seconds
+        ttl = min(ttl, LONGEST_SECONDS)
         return ttl * (1 - self.jitter * random.random())  # noqa: S311 - spreads load, guards nothing
 
     def stale_seconds(self, value: T | None) -> float:
         """How long past its lifetime this value is kept as a stand-in. That there is none is not worth keeping."""
         return 0.0 if value is None else self.stale_if_error_seconds
 
+    def __reduce__(self) -> tuple[Callable[..., "Policy[T]"], tuple[dict[str, Any]]]:
+        """Pickle and copy the settings; the codec is made anew."""
+        return _made, ({setting.name: getattr(self, setting.name) for setting in fields(self) if setting.init},)
+
     def _validate(self) -> None:
-        positive = ["load_timeout_seconds", "max_bytes"]
-        positive += ["ttl_seconds"] if not callable(self.ttl_seconds) else []
-        not_negative = ["negative_ttl_seconds", "early_refresh_beta", "stale_if_error_seconds"]
-        not_negative += [n for n in ("wait_timeout_seconds", "soft_timeout_seconds") if getattr(self, n) is not None]
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise PolicyError(f"{name} of policy {self.name!r} must be greater than 0, not {getattr(self, name)!r}")
-        for name in not_negative:
-            if not getattr(self, name) >= 0:
-                raise PolicyError(f"{name} of policy {self.name!r} must be 0 or more, not {getattr(self, name)!r}")
-        if not 0 <= self.jitter < 1:
-            raise PolicyError(f"jitter of policy {self.name!r} must be at least 0 and less than 1, not {self.jitter!r}")
+        if not isinstance(self.name, str) or not self.name:
+            raise PolicyError(f"name of a policy must be a str such as 'product', not {self.name!r}")
+        check = _Check(f"policy {self.name!r}", self)
+        if not callable(self.ttl_seconds):
+            check.number("ttl_seconds", 300, positive=True, most=math.inf)
+        check.number("negative_ttl_seconds", 30, most=math.inf)
+        check.number("load_timeout_seconds", 5, positive=True)
+        check.number("stale_if_error_seconds", 3600)
+        for name in ("wait_timeout_seconds", "soft_timeout_seconds"):
+            if getattr(self, name) is not None:
+                check.number(name, 0.5)
+        check.number("early_refresh_beta", 1, most=1e15)
+        check.number("jitter", 0.1, below=1)
+        check.whole("max_bytes", 64 * 1024, least=1)
+        check.whole("schema_version", 2, least=0)
+        check.flag("background")
+        check.flag("fail_closed")
+        errors = self.stale_errors
+        if not isinstance(errors, tuple) or not all(isinstance(e, type) and issubclass(e, Exception) for e in errors):
+            raise PolicyError(
+                f"stale_errors of policy {self.name!r} must be a tuple of exception types such as (TimeoutError,),"
+                f" not {errors!r}"
+            )
         if self.soft_timeout_seconds is not None and not self.stale_if_error_seconds:
             raise PolicyError(f"soft_timeout_seconds of policy {self.name!r} needs stale_if_error_seconds, not 0")
+
+
+def _made(settings: dict[str, Any]) -> Policy[Any]:
+    return Policy(**settings)
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +172,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             Default False.
         background_workers: how many such loads at once (threads, in the sync client). Default 4.
         connections: the most connections of an async client; a sync one has one a thread. Default 16.
+
+    Raises:
+        PolicyError: a setting that cannot work.
     """
 
     connect_timeout_seconds: float = 0.2
@@ -151,6 +188,65 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     background: bool = False
     background_workers: int = 4
     connections: int = 16
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        check = _Check("Options", self)
+        for name in (
+            "connect_timeout_seconds",
+            "read_timeout_seconds",
+            "probe_interval_seconds",
+            "probe_timeout_seconds",
+            "invalidation_seconds",
+        ):
+            check.number(name, 0.2, positive=True)
+        check.number("bypass_wait_seconds", 0.25)
+        check.whole("retry_after_seconds", 1, least=0)
+        for name in ("bypass_concurrency", "background_workers", "connections"):
+            check.whole(name, 16, least=1)
+        check.flag("background")
+
+
+class _Check:
+    """Refuses settings of somebody: says which, what was given, and what is allowed."""
+
+    def __init__(self, whose: str, settings: object) -> None:
+        self._whose, self._settings = whose, settings
+
+    def number(
+        self, name: str, example: float, *, positive: bool = False, most: float = LONGEST_SECONDS, below: float = 0
+    ) -> None:
+        """Zero or more, or positive; at most ten years of seconds, or below a limit."""
+        given = getattr(self._settings, name)
+        ends = f" and less than {below}" if below else (f" and at most {most:.0f}" if most < math.inf else "")
+        fits = _is_number(given) and (given > 0 if positive else given >= 0) and given <= most
+        if not fits or (below and given >= below):
+            least = "greater than 0" if positive else "0 or more"
+            self._refuse(name, given, f"a number {least}{ends}, such as {example}{_hint(given)}")
+
+    def whole(self, name: str, example: int, *, least: int) -> None:
+        """An int from `least` on."""
+        given = getattr(self._settings, name)
+        if isinstance(given, bool) or not isinstance(given, int) or given < least:
+            self._refuse(name, given, f"an int of at least {least}, such as {example}")
+
+    def flag(self, name: str) -> None:
+        """True or False."""
+        given = getattr(self._settings, name)
+        if not isinstance(given, bool):
+            self._refuse(name, given, "True or False")
+
+    def _refuse(self, name: str, given: object, allowed: str) -> None:
+        raise PolicyError(f"{name} of {self._whose} must be {allowed}, not {reprlib.repr(given)}")
+
+
+def _is_number(given: object) -> bool:
+    return isinstance(given, Real) and not isinstance(given, bool) and not math.isnan(given)
+
+
+def _hint(given: object) -> str:
+    """How to make seconds of what was given instead."""
+    return " (a timedelta's .total_seconds())" if isinstance(given, timedelta) else ""
 
 
 DEFAULTS = Options()

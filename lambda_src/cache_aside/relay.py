@@ -1,5 +1,6 @@
 """Repeats the deletions that did not reach the cache, and those that a failover may have lost."""
 
+import inspect
 import logging
 import threading
 from collections.abc import Collection, Iterator, Sequence
@@ -72,6 +73,12 @@ class Cache(Protocol):
         ...
 
 
+def refuse_async(cache: object, who: str, instead: str) -> None:
+    """Raise a TypeError for an `AsyncCacheAside`, whose deletions would be coroutines that nobody awaits."""
+    if inspect.iscoroutinefunction(getattr(cache, "invalidate", None)):
+        raise TypeError(f"{who} needs a CacheAside, not {type(cache).__name__}: {instead}")
+
+
 class RelayReport(msgspec.Struct, frozen=True):
     """What one run did, and how many rows are in quarantine after it."""
 
@@ -96,11 +103,15 @@ class Relay:
         window_seconds: how long a delivered row is kept, to be repeated after a failover: far longer than a replica
             lags behind. Default 600.
         observer: default: nobody.
+
+    Raises:
+        TypeError: the cache is an `AsyncCacheAside`.
     """
 
     def __init__(
         self, cache: Cache, outbox: Outbox, *, window_seconds: int = 600, observer: Observer | None = None
     ) -> None:
+        refuse_async(cache, "a Relay", "give it a CacheAside of its own, beside the service's AsyncCacheAside")
         self._cache, self._outbox, self._window_seconds = cache, outbox, window_seconds
         self._observer = observer or SILENT
         self._repeated_on = ""  # the replication history on which this relay has repeated every deletion it could

@@ -1,5 +1,6 @@
 """Mistakes of newcomers are refused at once, in words that say what to write, and nothing is done by halves."""
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cache_aside import AsyncCacheAside, CacheAside, Policy, SqlOutbox, transactions
+from cache_aside import AsyncCacheAside, CacheAside, Policy, Relay, Served, SqlOutbox, transactions
 from faults.fake_server import FakeServer
 from tests.cache_aside.harness import AsyncFakeTransport, Bench, FakeTransport
 
@@ -137,3 +138,48 @@ def test_outcome_of_a_write_is_there_after_its_block(
         with pytest.raises(RuntimeError, match="read `outcome` after its block"):
             _ = write.outcome
     assert write.outcome.keys == ("a",)
+
+
+async def coroutine(*_: object) -> Any:
+    return 1
+
+
+def test_asynchronous_loader_is_refused_by_the_synchronous_client() -> None:
+    cache: Any = CacheAside(FakeTransport(FakeServer(time.time)))
+    with pytest.raises(TypeError, match="plain function; for `async def` use AsyncCacheAside"):
+        cache.get_or_load("a", coroutine, policy=NUMBER)
+    with pytest.raises(TypeError, match="plain function"):
+        cache.get_many_or_load(["a"], coroutine, policy=NUMBER)
+    assert cache.get_or_load("a", lambda: 1, policy=NUMBER).served is Served.MISS, "no lease is left"
+
+
+def test_synchronous_loader_is_refused_by_the_asynchronous_client() -> None:
+    async def read() -> None:
+        client: Any = AsyncCacheAside(AsyncFakeTransport(FakeServer(time.time)))
+        with pytest.raises(TypeError, match=r"an `async def`; for a plain function use asyncio\.to_thread"):
+            await client.get_or_load("a", lambda: 1, policy=NUMBER)
+        with pytest.raises(TypeError, match="an `async def`"):
+            await client.get_many_or_load(["a"], dict.fromkeys, policy=NUMBER)
+        assert (await client.get_or_load("a", coroutine, policy=NUMBER)).served is Served.MISS, "no lease is left"
+
+    asyncio.run(read())
+
+
+def test_loader_of_many_keys_returns_a_mapping(bench: Bench) -> None:
+    wrong: Any = lambda missing: [1] * len(missing)  # noqa: E731
+    with pytest.raises(TypeError, match=r"must return a dict such as \{'product:42': value\}, not list"):
+        bench.cache.get_many_or_load(["a"], wrong, policy=NUMBER)
+
+
+def test_async_client_is_refused_by_relay_and_deliver(outbox: SqlOutbox, database: sqlite3.Connection) -> None:
+    client: Any = AsyncCacheAside(AsyncFakeTransport(FakeServer(time.time)))
+    with pytest.raises(TypeError, match="a Relay needs a CacheAside, not AsyncCacheAside"):
+        Relay(client, outbox)
+    with pytest.raises(TypeError, match=r"deliver\(\) needs a CacheAside, not AsyncCacheAside: `await deliver_async"):
+        outbox.deliver(client, outbox.record(database, ["a"]))
+
+
+def test_synchronous_client_is_refused_by_deliver_async(outbox: SqlOutbox, cache: CacheAside) -> None:
+    wrong: Any = cache
+    with pytest.raises(TypeError, match=r"needs an AsyncCacheAside, not CacheAside: call deliver\(\)"):
+        asyncio.run(outbox.deliver_async(wrong, []))

@@ -1,12 +1,20 @@
 """Policies refuse what cannot work, and keep to what they say."""
 
+import copy
+import pickle
+import time
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cache_aside import Policy, PolicyError
+from cache_aside import AsyncCacheAside, CacheAside, Options, Policy, PolicyError
+from faults.fake_server import FakeServer
+from tests.cache_aside.harness import FakeTransport
 
 
 def policy(**settings: Any) -> Policy[int]:
@@ -51,3 +59,114 @@ def test_readers_wait_as_long_as_a_load_may_take_unless_told_otherwise(load: flo
     made = policy(load_timeout_seconds=load, wait_timeout_seconds=waiting)
     assert made.patience_seconds == (load if waiting is None else waiting)
     assert made.lease_ms >= 1
+
+
+WRONG_SECONDS: list[Any] = [-1, "5", None, True, float("nan"), float("-inf"), timedelta(seconds=5), Decimal(5), [5]]
+TIMES = ["load_timeout_seconds", "negative_ttl_seconds", "stale_if_error_seconds"]
+
+
+@pytest.mark.parametrize("given", WRONG_SECONDS, ids=repr)
+@pytest.mark.parametrize("name", ["ttl_seconds", *TIMES])
+def test_what_is_no_number_of_seconds_is_refused_with_an_example(name: str, given: Any) -> None:
+    hint = r" \(a timedelta's \.total_seconds\(\)\)" if isinstance(given, timedelta) else ""
+    with pytest.raises(PolicyError, match=rf"{name} of policy 'number' must be a number .* such as \d+{hint}, not "):
+        policy(**{name: given})
+
+
+@pytest.mark.parametrize("name", [*TIMES[::2], "wait_timeout_seconds", "early_refresh_beta"])
+def test_only_a_ttl_may_be_endless(name: str) -> None:
+    with pytest.raises(PolicyError, match=f"{name} of policy 'number' must be a number .* and at most "):
+        policy(**{name: float("inf")})
+    assert policy(ttl_seconds=float("inf"), negative_ttl_seconds=float("inf")).lifetime_seconds(1) > 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_bytes": 1.5},
+        {"max_bytes": True},
+        {"schema_version": "2"},
+        {"background": "yes"},
+        {"fail_closed": 1},
+        {"stale_errors": TimeoutError},
+        {"stale_errors": [TimeoutError]},
+        {"stale_errors": (KeyboardInterrupt,)},
+    ],
+    ids=str,
+)
+def test_setting_of_another_type_is_refused_by_name(settings: dict[str, Any]) -> None:
+    with pytest.raises(PolicyError, match=f"{next(iter(settings))} of policy 'number' must be .*, not "):
+        policy(**settings)
+
+
+@pytest.mark.parametrize("name", [None, 42, b"product", ""], ids=repr)
+def test_name_of_a_policy_is_a_str(name: Any) -> None:
+    with pytest.raises(PolicyError, match="name of a policy must be a str such as 'product', not "):
+        Policy(name=name, value_type=int, ttl_seconds=1)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"connect_timeout_seconds": 0},
+        {"read_timeout_seconds": "0.2"},
+        {"probe_interval_seconds": float("nan")},
+        {"probe_timeout_seconds": None},
+        {"invalidation_seconds": timedelta(seconds=1)},
+        {"bypass_wait_seconds": -1},
+        {"bypass_concurrency": 0},
+        {"background_workers": 0},
+        {"connections": 0},
+        {"connections": 1.5},
+        {"retry_after_seconds": -1},
+        {"background": None},
+    ],
+    ids=str,
+)
+def test_option_that_cannot_work_is_refused_by_name(settings: dict[str, Any]) -> None:
+    with pytest.raises(PolicyError, match=f"{next(iter(settings))} of Options must be .*, not "):
+        Options(**settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"host": None}, "host must be a DNS name such as 'localhost', not None"),
+        ({"port": "6379"}, "port must be an int from 1 to 65535, such as 6379, not '6379'"),
+        ({"port": 0}, "port must be an int"),
+        ({"tls": None}, r"tls must be True, False \(plain text\) or an ssl.SSLContext, not None"),
+        ({"auth_token": b"secret"}, "auth_token must be a str, a function .* or None, not bytes"),
+        ({"namespace": "a:b"}, "namespace must be a str without ':' such as 'shop', not 'a:b'"),
+        ({"namespace": None}, "namespace must be a str"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("client", [CacheAside, AsyncCacheAside])
+def test_endpoint_that_is_none_is_refused(client: Any, given: dict[str, Any], words: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=words):
+        client.connect(**{"host": "localhost", **given})
+
+
+@pytest.mark.parametrize("given", [Decimal(5), timedelta(seconds=5), None, "5", True, float("nan")], ids=repr)
+def test_ttl_function_that_returns_no_number_is_told_once(given: Any, caplog: pytest.LogCaptureFixture) -> None:
+    named = f"ttl {given!r}"
+    told = Policy[int](name=named, value_type=int, ttl_seconds=lambda _: given)
+    cache = CacheAside(FakeTransport(FakeServer(time.time)))
+    for number in range(3):
+        assert cache.get_or_load(f"number:{number}", lambda: 1, policy=told).value == 1
+    (record,) = [record for record in caplog.records if named in record.getMessage()]
+    assert "ttl_seconds function of policy" in record.getMessage()
+    assert "must return a number" in record.getMessage()
+
+
+def test_ttl_may_be_any_real_number() -> None:
+    assert policy(ttl_seconds=Fraction(5, 2), jitter=0).lifetime_seconds(1) == 2.5
+    assert policy(ttl_seconds=lambda _: Fraction(5, 2), jitter=0).lifetime_seconds(1) == 2.5
+
+
+def test_policy_can_be_pickled_copied_and_compared() -> None:
+    made = policy(stale_if_error_seconds=5)
+    for again in (pickle.loads(pickle.dumps(made)), copy.copy(made), copy.deepcopy(made)):  # noqa: S301 - our own
+        assert again == made
+        fill = again.codec.encode("a", 1, expires=1, load_seconds=0)
+        assert made.codec.read("a", fill, 0, lambda: 0.0).value == 1
