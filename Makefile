@@ -19,7 +19,7 @@ READY := .venv/ready node_modules/.package-lock.json
 CODE  := app.py stacks constructs_lib lambda_src local audit faults tools tests benchmarks examples
 AUDIT := $(READY) .venv-audit/ready
 
-.PHONY: help up seed test suite beside check lint types contracts unit snapshot docs mutants soak contract-soak rotations interruptions history wheels wheels-matrix bench-cache bench-web bench-logins audit audit-deps audit-mutants settings-matrix audit-secrets sbom synth diff deploy destroy lock clean
+.PHONY: help up seed test suite beside check lint types contracts unit snapshot docs mutants soak contract-soak rotations interruptions history wheels wheels-matrix bench-cache bench-web bench-logins audit audit-deps audit-mutants settings-matrix audit-secrets iam sbom synth diff deploy destroy lock clean
 help: ## list the commands
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -87,6 +87,9 @@ sbom: $(AUDIT) ## write bills of materials to .local/sbom
 
 audit-mutants: $(AUDIT) ## one mistake at a time in prod: each must be caught by its rule
 	@python -m audit.mutants
+
+iam: $(READY) ## every AWS call decided by IAM's rules over the synthesized policies, with and without each statement
+	@python -m audit.iam
 
 mutants: $(READY) ## seeded mistakes in the cache protocol, each caught by name
 	python -m faults.mutants

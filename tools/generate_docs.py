@@ -1,7 +1,7 @@
 """Writes what the docs take from the code. `make docs` runs it; a test fails when a page is another.
 
-The pages docs/settings.md, docs/alarms.md and docs/security-hub.md, the tables of docs/constructs.md, and the picture
-of docs/architecture.md, which is drawn from the prod templates.
+The pages docs/settings.md, docs/alarms.md and docs/security-hub.md, the tables of docs/constructs.md, the picture of
+docs/architecture.md, which is drawn from the prod templates, and the policies that docs/iam.md offers.
 """
 
 import re
@@ -13,6 +13,7 @@ import aws_cdk as cdk
 from aws_cdk.assertions import Template
 
 from app import build, cdk_context
+from audit.iam import deployment
 from audit.security_hub import CONTROLS, NOT_APPLICABLE
 from audit.synthesis import NEEDED
 from stacks.accepted_findings import decisions
@@ -127,6 +128,7 @@ def main() -> None:
     SECURITY_HUB.write_text(security_hub_page())
     ALARMS.write_text(alarms_page(templates))
     SETTINGS.write_text(settings_page())
+    deployment.TEMPLATE.write_text(deployment.text())
     CONSTRUCTS.write_text(with_constructs(CONSTRUCTS.read_text()))
     ARCHITECTURE.write_text(with_picture(ARCHITECTURE.read_text(), templates))
 

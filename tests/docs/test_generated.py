@@ -8,6 +8,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.assertions import Template
 
+from audit.iam import deployment
 from stacks.settings import settings
 from tests.infra.synthesis import Stage
 from tools.generate_docs import (
@@ -53,6 +54,10 @@ def test_alarms_page_is_that_of_the_templates(prod: Stage) -> None:
 
 def test_security_hub_page_is_that_of_the_controls() -> None:
     assert SECURITY_HUB.read_text() == security_hub_page(), "run `make docs`"
+
+
+def test_deployment_policies_are_those_of_the_templates() -> None:
+    assert deployment.TEMPLATE.read_text() == deployment.text(), "run `make docs`"
 
 
 def test_picture_has_the_engine_of_the_templates(mysql: Stage) -> None:
