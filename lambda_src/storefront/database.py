@@ -52,6 +52,8 @@ class Connection(Protocol):
 
     dialect: Dialect
     """In whose words `cache_aside` speaks to it."""
+    failed: bool
+    """Whether a statement has raised since somebody set this to False."""
 
     def rows(self, statement: LiteralString, parameters: Parameters) -> list[Row]:
         """The rows that a query answers with; times are in UTC, with or without saying so.
@@ -105,6 +107,7 @@ class Database:
         """What `work` returns, whose statements are committed when this returns, and undone when it raises.
 
         After a deadlock all of it runs again. DatabaseUnavailableError, DuplicateError, and what `work` raises.
+        RuntimeError when `work` goes on after a statement that failed: COMMIT would not say that nothing was written.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -133,8 +136,9 @@ class Database:
         connection = self._connection()
         try:
             connection.change("BEGIN", ())
+            connection.failed = False
             result = work(connection)
-            connection.change("COMMIT", ())
+            _commit(connection)
         except BaseException:
             _undo(connection)
             raise
@@ -176,6 +180,13 @@ def database_roots() -> str:
 def placeholders(values: Sequence[object]) -> LiteralString:
     """`%s, %s, %s`: for IN, where both engines take as many positional parameters as there are values."""
     return ", ".join(["%s"] * len(values))
+
+
+def _commit(connection: Connection) -> None:
+    if connection.failed:
+        # PostgreSQL answers COMMIT with ROLLBACK then, and MySQL has undone all that came before a deadlock.
+        raise RuntimeError("a statement of this transaction failed: let its error leave `work`, which is undone then")
+    connection.change("COMMIT", ())
 
 
 def _undo(connection: Connection) -> None:

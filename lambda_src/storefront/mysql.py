@@ -53,6 +53,7 @@ class MysqlConnection:
 
     def __init__(self, connection: "pymysql.Connection[Cursor]") -> None:
         self._connection = connection
+        self.failed = False
 
     def rows(self, statement: LiteralString, parameters: Parameters) -> list[Row]:
         """See `Connection`."""
@@ -92,8 +93,10 @@ class MysqlConnection:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        failed, self.failed = self.failed, True
         try:
             yield
+            self.failed = failed
         except pymysql.Error as error:
             code, words = error.args[0], str(error)
             if not self._connection.open:

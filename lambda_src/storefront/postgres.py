@@ -48,6 +48,7 @@ class PostgresConnection:
 
     def __init__(self, connection: psycopg.Connection[TupleRow]) -> None:
         self._connection = connection
+        self.failed = False
 
     def rows(self, statement: LiteralString, parameters: Parameters) -> list[Row]:
         """See `Connection`."""
@@ -79,8 +80,10 @@ class PostgresConnection:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        failed, self.failed = self.failed, True
         try:
             yield
+            self.failed = failed
         except errors.UniqueViolation as error:
             raise DuplicateError(str(error)) from error
         except (errors.DeadlockDetected, errors.SerializationFailure) as error:

@@ -31,6 +31,7 @@ class Paper:
     """A connection to a database that has a user and writes down what it is told."""
 
     dialect: Dialect = "postgresql"
+    failed = False
 
     def __init__(self) -> None:
         self.statements: list[str] = []

@@ -18,7 +18,7 @@ class RecordingConnection:
 
     def __init__(self, connection: Connection, note: Callable[[str, Parameters], None]) -> None:
         self._connection, self._note = connection, note
-        self.dialect = connection.dialect
+        self.dialect, self.failed = connection.dialect, False
 
     def rows(self, statement: LiteralString, parameters: Parameters) -> list[Row]:
         """See `Connection`."""

@@ -1,5 +1,6 @@
 """Connections to the database as the app uses them: what they promise is the same on both engines."""
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterator
@@ -153,6 +154,22 @@ def test_deadlock_is_repeated_until_both_have_committed(settings: Settings, prod
         "SELECT version FROM products WHERE id IN (%s, %s)", products
     )
     assert found == [(3,), (3,)]
+
+
+def test_transaction_that_swallows_the_error_of_a_statement_is_undone_and_said_so(
+    settings: Settings, connection: database.Connection, products: list[int]
+) -> None:
+    def work(transaction: database.Connection) -> str:
+        transaction.change("UPDATE products SET name = 'Stool' WHERE id = %s", products[:1])
+        for _ in range(2):
+            with contextlib.suppress(DuplicateError):
+                transaction.change("INSERT INTO replayed_servers (replication_id) VALUES ('twice')", ())
+        return "written"
+
+    with pytest.raises(RuntimeError, match="a statement of this transaction failed"):
+        Database(lambda: connection).transact(work)
+    assert connection.rows("SELECT name FROM products WHERE id = %s", products[:1]) == [("Chair",)]
+    assert Database(lambda: connection).transact(lambda transaction: transaction.rows("SELECT 1", ())) == [(1,)]
 
 
 def test_server_that_became_the_standby_is_left(
