@@ -25,6 +25,7 @@ from stacks.service_alarms import ServiceAlarms
 from stacks.settings import StageConfig
 
 DATABASE_USER = "storefront_app"
+METRIC_NAMESPACE = "METRIC_NAMESPACE"  # the stage's name: another stage's metrics ring no alarm of this one
 TAKE_PASSWORDS = (("POST", "/sessions"), ("PUT", "/users/me/password"))
 
 
@@ -71,11 +72,12 @@ class AppStack(cdk.Stack):
             load_balancer=entry.load_balancer,
             service=service,
             relay=relay.function,
+            namespace=config.name,
+            firewall=self._firewall(config, network, entry) if config.web.firewall else None,
         )
-        if config.web.firewall:
-            self._firewall(config, network, entry)
         CfnOutput(self, "LoadBalancerUrl", value=entry.url)
         CfnOutput(self, "FunctionName", value=service.function.function_name)
+        CfnOutput(self, "MigrationFunctionName", value=migration.function.function_name)
         CfnOutput(self, "FirstOperatorSecretArn", value=migration.first_operator.secret_arn)
 
     def _migration(
@@ -104,6 +106,7 @@ class AppStack(cdk.Stack):
             code=function_code.of_app(config),
             handler="storefront.lambda_handler.handler",
             data=access,
+            environment={METRIC_NAMESPACE: config.name},
             memory_mib=config.app.memory_mib,
             reserved_concurrency=config.app.reserved_concurrency,
         )
@@ -116,6 +119,7 @@ class AppStack(cdk.Stack):
             code=function_code.of_app(config),
             handler="functions.invalidation_relay.handler.handler",
             data=access,
+            environment={METRIC_NAMESPACE: config.name},
             reserved_concurrency=config.app.helper_concurrency,
         )
 
@@ -135,8 +139,8 @@ class AppStack(cdk.Stack):
             deletion_protection=config.deletion_protection,
         )
 
-    def _firewall(self, config: StageConfig, network: NetworkStack, entry: WebEntry) -> None:
-        WebFirewall(
+    def _firewall(self, config: StageConfig, network: NetworkStack, entry: WebEntry) -> WebFirewall:
+        return WebFirewall(
             self,
             "Firewall",
             load_balancer=entry.load_balancer,

@@ -8,11 +8,17 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from constructs_lib import Alarms, LambdaService
+from constructs_lib import Alarms, LambdaService, WebFirewall
 
-PASSWORD_REFUSED = "password_refused"  # noqa: S105 - the event that storefront/http/problems.py logs
-MOST_REFUSED_PASSWORDS = 50  # in five minutes
-_MINUTE = Duration.minutes(1)
+# Events of storefront/security_log.py.
+PASSWORD_REFUSED, REFUSED, SEAL_BROKEN = "password_refused", "refused", "seal_broken"
+USER_CREATED, ROLE_CHANGED, USER_DISABLED = "user_created", "role_changed", "user_disabled"
+OPERATOR = "operator"
+# In five minutes.
+MOST_REFUSED_PASSWORDS = 50
+MOST_REFUSALS = 100
+MOST_BLOCKED_REQUESTS = 1000
+_MINUTE, _FIVE_MINUTES = Duration.minutes(1), Duration.minutes(5)
 
 
 class ServiceAlarms(Alarms):
@@ -27,18 +33,23 @@ class ServiceAlarms(Alarms):
         load_balancer: elbv2.ApplicationLoadBalancer,
         service: LambdaService,
         relay: lambda_.IFunction,
-        namespace: str = "CacheAside",
+        namespace: str,
+        firewall: WebFirewall | None = None,
     ) -> None:
         """
         :param load_balancer: what users reach the service through
         :param service: the app
         :param relay: the function that repeats deletions, every minute
-        :param namespace: of the metrics that `cache_aside.EmbeddedMetrics` writes. Default: CacheAside
+        :param namespace: of the metrics that the functions write and of those counted in the app's log, another one for
+            each stage
+        :param firewall: what blocks requests before they reach the load balancer. Default: nothing
         """
         super().__init__(scope, construct_id, topic=topic)
         self._answers(load_balancer)
         self._functions(service.function, relay)
-        self._passwords(service.log_group)
+        self._security_log(service.log_group, namespace)
+        if firewall:
+            self._blocked(firewall)
         self._cache(namespace)
 
     def _answers(self, load_balancer: elbv2.ApplicationLoadBalancer) -> None:
@@ -93,22 +104,58 @@ class ServiceAlarms(Alarms):
             says="The relay does not run, so pending deletions are not repeated. Is its schedule disabled?",
         )
 
-    def _passwords(self, log_group: logs.ILogGroup) -> None:
-        # Lambda's JSON log has the fields of a record's `extra` beside its message.
-        refused = logs.MetricFilter(
-            self,
-            "PasswordsRefused",
-            log_group=log_group,
-            filter_pattern=logs.FilterPattern.string_value("$.event", "=", PASSWORD_REFUSED),
-            metric_namespace="Storefront",
-            metric_name="PasswordsRefused",
-        )
+    def _security_log(self, log_group: logs.ILogGroup, namespace: str) -> None:
+        new_operator = logs.FilterPattern.all(_event(USER_CREATED), _is("$.role", OPERATOR))
+        for construct_id, name, pattern, most, says in (
+            (
+                "PasswordGuessing",
+                "PasswordsRefused",
+                _event(PASSWORD_REFUSED),
+                MOST_REFUSED_PASSWORDS,
+                "Somebody may be guessing passwords. The firewall's log has the addresses.",
+            ),
+            (
+                "ManyRefusals",
+                "Refusals",
+                _event(REFUSED),
+                MOST_REFUSALS,
+                "Somebody tries what they may not do, or tokens of no session. The app's log has who and what.",
+            ),
+            (
+                "NewRights",
+                "RoleChanges",
+                logs.FilterPattern.any(new_operator, _event(ROLE_CHANGED), _event(USER_DISABLED)),
+                0,
+                "There is a new operator, or somebody's role was changed or taken away. The app's log has whose and by "
+                "whom: ask them.",
+            ),
+            (
+                "ForeignSessions",
+                "BrokenSeals",
+                _event(SEAL_BROKEN),
+                0,
+                "Somebody else writes sessions into the cache. Nobody gets in by it. Find out who can log in to the "
+                "cache, and rotate the AUTH token: docs/rotation.md.",
+            ),
+        ):
+            counted = logs.MetricFilter(
+                self,
+                name,
+                log_group=log_group,
+                filter_pattern=pattern,
+                metric_namespace=namespace,
+                metric_name=name,
+            )
+            metric = counted.metric(statistic="Sum", period=_FIVE_MINUTES)
+            self.add(construct_id, metric, above=most, periods=1, says=says)
+
+    def _blocked(self, firewall: WebFirewall) -> None:
         self.add(
-            "PasswordGuessing",
-            refused.metric(statistic="Sum", period=Duration.minutes(5)),
-            above=MOST_REFUSED_PASSWORDS,
+            "BlockedRequests",
+            firewall.metric_blocked_requests(period=_FIVE_MINUTES),
+            above=MOST_BLOCKED_REQUESTS,
             periods=1,
-            says="Somebody may be guessing passwords. The firewall's log has the addresses.",
+            says="AWS WAF blocks many requests: an attack, or a rule that hits users. Its log names rule and address.",
         )
 
     def _cache(self, namespace: str) -> None:
@@ -138,3 +185,12 @@ class ServiceAlarms(Alarms):
                 above=0,
                 says=says,
             )
+
+
+def _is(field: str, value: str) -> logs.JsonPattern:
+    # Lambda's JSON log has the fields of a record's `extra` beside its message.
+    return logs.FilterPattern.string_value(field, "=", value)
+
+
+def _event(name: str) -> logs.JsonPattern:
+    return _is("$.event", name)

@@ -63,7 +63,8 @@ def alarms_page(templates: Templates) -> str:
     """Every alarm of the prod stage: one row for all nodes of the cache."""
     resources = [resource for template in templates.values() for resource in template["Resources"].values()]
     alarms = [resource for resource in resources if resource["Type"] == "AWS::CloudWatch::Alarm"]
-    return "\n".join([_ALARMS_HEAD, *dict.fromkeys(_alarm_row(alarm["Properties"]) for alarm in alarms), ""])
+    rows = dict.fromkeys(_alarm_row(alarm["Properties"]) for alarm in alarms)
+    return "\n".join([_ALARMS_HEAD, *rows, _SECURITY_LOG])
 
 
 def _alarm_row(alarm: Mapping[str, Any]) -> str:
@@ -101,6 +102,28 @@ instance class.
 
 | metric | alarm when | for | what it means, and what to do |
 |---|---|---|---|"""
+
+_SECURITY_LOG = """
+## The security log
+
+The app writes an event into its log for each of these; passwords, tokens and ids of sessions are in none of them. The
+fields: [storefront/security_log.py](../lambda_src/storefront/security_log.py).
+
+| event | when |
+|---|---|
+| `password_refused` | a login, or the current password of a password change, is wrong |
+| `refused` | a role does not allow an operation, a token is of no session, or its user was disabled or deleted |
+| `user_created`, `role_changed`, `user_disabled` | by whom, and from which role to which |
+| `seal_broken` | the cache holds a session that the app did not put there |
+
+Read it with CloudWatch Logs Insights, in the log group of the app's function:
+
+```text
+fields @timestamp, event, operation, user, by, previous_role, role | filter ispresent(event) | sort @timestamp desc
+```
+
+What AWS WAF blocked is in its own log, `aws-waf-logs-cache-aside-STAGE`.
+"""
 
 _SECURITY_HUB_HEAD = """# AWS Foundational Security Best Practices
 

@@ -1,5 +1,7 @@
 """The scheduled function that repeats cache deletions until the cache has confirmed them."""
 
+from collections.abc import Mapping
+
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -28,6 +30,7 @@ class InvalidationRelay(Construct):
         code: lambda_.Code,
         handler: str,
         data: DataAccess,
+        environment: Mapping[str, str] | None = None,
         reserved_concurrency: int | None = None,
     ) -> None:
         """
@@ -35,6 +38,7 @@ class InvalidationRelay(Construct):
         :param code: the bundled code, see `python_bundle`
         :param handler: what Lambda calls, such as ``package.module.function``
         :param data: the cache to delete from, and the database that holds the outbox
+        :param environment: variables besides those that name cache and database. Default: none
         :param reserved_concurrency: most executions at once, taken from the account's quota. Default: none reserved
         """
         super().__init__(scope, construct_id)
@@ -45,7 +49,7 @@ class InvalidationRelay(Construct):
             description="Repeats the cache deletions that were not confirmed or that a failover may have lost",
             code=code,
             handler=handler,
-            environment=data.environment,
+            environment={**data.environment, **(environment or {})},
             memory_mib=256,
             timeout=PERIOD,
             reserved_concurrency=reserved_concurrency,

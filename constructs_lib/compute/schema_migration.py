@@ -75,6 +75,7 @@ class SchemaMigration(Construct):
             timeout=TIMEOUT,
             reserved_concurrency=concurrency,
         )
+        self.function = migration.function
         data.database.grant_master_secret_read(migration.role)
         data.cache.grant_connect(migration.role)
         grant_secret_read(migration.role, self.first_operator, encryption_key)

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aws_cdk import ArnFormat, Stack
+from aws_cdk import ArnFormat, Aws, Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
@@ -54,8 +55,8 @@ class WebFirewall(Construct):
     """Blocks known bad addresses and requests, and addresses that ask too often. Every decision is logged.
 
     The headers ``Authorization`` and ``Cookie`` are substituted before AWS WAF stores a request, in the log and in the
-    sampled requests (``GetSampledRequests``): whoever may read either cannot act as a user. Paths, query strings and
-    the parts of a body that matched a rule are stored as they came.
+    sampled requests (``GetSampledRequests``): whoever may read either cannot act as a user. So are the parts of a body
+    that match a rule, which may be of a password. Paths and query strings are stored as they came.
 
     About $10 a month, $1 more for each path rate, and $0.60 a million requests: $5 for the ACL and $1 for each rule
     (AWS WAF pricing, 2026).
@@ -76,7 +77,8 @@ class WebFirewall(Construct):
     ) -> None:
         """
         :param load_balancer: what it protects
-        :param name: the log group is called ``aws-waf-logs-{name}``; AWS WAF accepts no other beginning
+        :param name: of its metrics, unique in account and region; the log group is called ``aws-waf-logs-{name}``, as
+            AWS WAF accepts no other beginning
         :param log_settings: of the log of decisions
         :param rate_limit: requests in five minutes after which one address is blocked. Default: 2000
         :param path_rates: lower limits for some requests; they come after `rate_limit` and before the groups. Default:
@@ -91,7 +93,7 @@ class WebFirewall(Construct):
             "Resource",
             scope="REGIONAL",
             default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
-            visibility_config=_visibility("WebACL"),
+            visibility_config=_visibility(name),
             data_protection_config=_without_credentials(),
             rules=[
                 _rate_rule(rate_limit),
@@ -105,7 +107,22 @@ class WebFirewall(Construct):
             resource_arn=load_balancer.load_balancer_arn,
             web_acl_arn=self.web_acl.attr_arn,
         )
+        self._name = name
         self._log(name, log_settings)
+
+    def metric_blocked_requests(self, *, period: Duration | None = None) -> cloudwatch.Metric:
+        """Requests that any rule blocked; sum.
+
+        :param period: Default: one minute
+        """
+        # "AWS WAF metrics and dimensions", AWS WAF Developer Guide.
+        return cloudwatch.Metric(
+            namespace="AWS/WAFV2",
+            metric_name="BlockedRequests",
+            dimensions_map={"WebACL": self._name, "Region": Aws.REGION, "Rule": "ALL"},
+            statistic="Sum",
+            period=period or Duration.minutes(1),
+        )
 
     def _log(self, name: str, log_settings: LogSettings) -> None:
         group = log_settings.group(self, "LogGroup", name=f"aws-waf-logs-{name}")
@@ -129,10 +146,13 @@ class WebFirewall(Construct):
 
 
 def _without_credentials() -> wafv2.CfnWebACL.DataProtectionConfigProperty:
-    # What the logging configuration redacts is redacted in the log alone, not in sampled requests.
-    field = wafv2.CfnWebACL.FieldToProtectProperty(field_type="SINGLE_HEADER", field_keys=[*_NEVER_STORED])
+    # The logging configuration redacts no bodies, and nothing in sampled requests.
+    headers = wafv2.CfnWebACL.FieldToProtectProperty(field_type="SINGLE_HEADER", field_keys=[*_NEVER_STORED])
+    body = wafv2.CfnWebACL.FieldToProtectProperty(field_type="BODY")
     return wafv2.CfnWebACL.DataProtectionConfigProperty(
-        data_protections=[wafv2.CfnWebACL.DataProtectProperty(field=field, action="SUBSTITUTION")]
+        data_protections=[
+            wafv2.CfnWebACL.DataProtectProperty(field=field, action="SUBSTITUTION") for field in (headers, body)
+        ]
     )
 
 

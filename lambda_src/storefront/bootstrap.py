@@ -18,7 +18,6 @@ from storefront.repositories.sales import SalesRepository
 from storefront.repositories.sessions import SessionRepository
 from storefront.repositories.users import UserRepository
 from storefront.services.flags import FlagService
-from storefront.services.invalidation import Invalidator
 from storefront.services.leaderboard import LeaderboardService
 from storefront.services.products import ProductService
 from storefront.services.sales import SalesService
@@ -36,14 +35,13 @@ def build_app(settings: Settings, *, background: bool = False, observer: Observe
     database = Database(lambda: connect_database(settings))
     outbox = outbox_of(database, settings.engine)
     cache = _connect_cache(settings, outbox, background=background, observer=observer)
-    invalidator = Invalidator(cache, outbox)
     products, sales = ProductRepository(database), SalesRepository(database)
     passwords = Passwords(log2_cost=settings.password_log2_cost)
     services = Services(
-        products=ProductService(products, cache, invalidator),
-        sessions=SessionService(SessionRepository(database), cache, invalidator, passwords),
-        users=UserService(UserRepository(database), invalidator, passwords),
-        flags=FlagService(FlagRepository(database), cache, invalidator),
+        products=ProductService(products, cache, outbox),
+        sessions=SessionService(SessionRepository(database), cache, outbox, passwords),
+        users=UserService(UserRepository(database), cache, outbox, passwords),
+        flags=FlagService(FlagRepository(database), cache, outbox),
         sales=SalesService(sales, products),
         leaderboard=LeaderboardService(sales, cache),
         cache_available=cache.available,

@@ -27,15 +27,23 @@ class UsernameTakenError(Exception):
     """Another user has this name."""
 
 
-class OwnRoleError(Exception):
+class RefusedError(Exception):
+    """Somebody may not do what they asked for. `username` is who, None where only a claim says so."""
+
+    def __init__(self, username: str | None = None) -> None:
+        super().__init__()
+        self.username = username
+
+
+class OwnRoleError(RefusedError):
     """Operators cannot change their own role, so that there is always one left."""
 
 
-class WrongCredentialsError(Exception):
+class WrongCredentialsError(RefusedError):
     """No user has this name and password."""
 
 
-class WrongPasswordError(Exception):
+class WrongPasswordError(RefusedError):
     """The logged-in user did not give their current password."""
 
 
@@ -47,13 +55,13 @@ class PasswordsBusyError(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
-class NotLoggedInError(Exception):
+class NotLoggedInError(RefusedError):
     """The token is not that of a session, the session has ended, or its user no longer has the role that it names."""
 
 
-class NotAllowedError(Exception):
+class NotAllowedError(RefusedError):
     """The session's user has none of the `roles` that may do this."""
 
-    def __init__(self, roles: Sequence[str]) -> None:
-        super().__init__()
+    def __init__(self, roles: Sequence[str], username: str) -> None:
+        super().__init__(username)
         self.roles = roles

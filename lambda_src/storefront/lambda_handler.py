@@ -10,8 +10,9 @@ from storefront.settings import Settings
 
 _TEXT = ("application/json", "application/problem+json")
 
-metrics = EmbeddedMetrics()
+settings = Settings.from_environment(os.environ)
+metrics = EmbeddedMetrics(settings.metric_namespace)
 handler = make_lambda_handler(
-    build_app(Settings.from_environment(os.environ), observer=metrics),
+    build_app(settings, observer=metrics),
     non_binary_content_type_prefixes=_TEXT,
 )

@@ -58,8 +58,9 @@ still know a user whom somebody deletes in SQL. Writes ask the database for sess
 Database down: who is cached is let in, nobody else: 503. Cache down, or after a failover: asks the database.
 Promise: refused everywhere once logging out was confirmed. Tokens that are none are not remembered: guesses would
 drive everything else out of the cache. An entry without the app's seal, under another key than its own or older than
-SEAL_SECONDS is deleted and the database asked: whoever can write to the cache cannot become an operator. Whoever puts
-back an entry that was read before its session ended can read with it until its seal is too old, and write nothing.
+SEAL_SECONDS is deleted, recorded (security_log.py) and the database asked: whoever can write to the cache cannot
+become an operator. Whoever puts back an entry that was read before its session ended can read with it until its seal
+is too old, and write nothing.
 """
 
 FLAG = Policy(

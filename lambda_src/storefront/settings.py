@@ -23,6 +23,8 @@ class Settings:
     `cache_timeout_seconds` bounds each step of talking to the cache.
     `relay_period_seconds` is the longest that may pass before the deletions that did not reach the cache are repeated;
     default 120: EventBridge runs the relay each minute, at any moment of that minute.
+    `metric_namespace` is where the functions' metrics go; another one for each stage, so that no alarm hears of another
+    stage. Default CacheAside.
     `password_log2_cost` is that of new password hashes; the environment has no say in it.
     `database_password` is for local use; None: IAM tokens. `region` is where tokens are signed for.
     """
@@ -37,6 +39,7 @@ class Settings:
     database_password: str | None = field(default=None, repr=False)
     region: str
     relay_period_seconds: int = 120
+    metric_namespace: str = "CacheAside"
     password_log2_cost: int = LOG2_COST
 
     @classmethod
@@ -55,6 +58,7 @@ class Settings:
             database_password=password,
             region=_text(environment, "AWS_REGION") if signs else environment.get("AWS_REGION", ""),
             relay_period_seconds=_seconds(environment, "RELAY_PERIOD_SECONDS", 120),
+            metric_namespace=environment.get("METRIC_NAMESPACE") or "CacheAside",
         )
 
 

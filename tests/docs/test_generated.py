@@ -10,6 +10,7 @@ from aws_cdk.assertions import Template
 
 from audit.iam import deployment
 from stacks.settings import settings
+from storefront.security_log import Kind
 from tests.infra.synthesis import Stage
 from tools.generate_docs import (
     ALARMS,
@@ -50,6 +51,10 @@ def test_tables_of_constructs_are_those_of_the_docstrings() -> None:
 
 def test_alarms_page_is_that_of_the_templates(prod: Stage) -> None:
     assert ALARMS.read_text() == alarms_page(prod.templates), "run `make docs`"
+
+
+def test_alarms_page_names_every_event_of_the_security_log() -> None:
+    assert [kind for kind in Kind if f"`{kind}`" not in ALARMS.read_text()] == []
 
 
 def test_security_hub_page_is_that_of_the_controls() -> None:

@@ -12,11 +12,12 @@ from aws_cdk import aws_sns as sns
 from cache_aside import EmbeddedMetrics
 from cache_aside.observe import Event
 from constructs_lib import Alarms, InstanceSize, PropError, instance_size
-from stacks.service_alarms import PASSWORD_REFUSED
-from storefront.errors import WrongCredentialsError, WrongPasswordError
-from storefront.http.problems import answer
+from stacks import service_alarms
+from stacks.settings import STAGES
+from storefront.entities import Role
+from storefront.security_log import Kind
 from tests.infra.iam_statements import statements
-from tests.infra.synthesis import SETTINGS, Stage, build, warnings
+from tests.infra.synthesis import SETTINGS, Stage, build, synthesize, warnings
 
 GIB = 2**30
 
@@ -95,33 +96,80 @@ def test_a_class_of_unknown_size_has_fewer_alarms_and_says_so() -> None:
     assert "the size of db.x2iedn.xlarge is not known" in warning
 
 
+def namespaces(stage: Stage) -> set[str]:
+    """Where the functions write metrics, by their environment."""
+    found = [r["Properties"].get("Environment", {}) for r in stage.resources("AWS::Lambda::Function").values()]
+    return {namespace for each in found if (namespace := each.get("Variables", {}).get("METRIC_NAMESPACE"))}
+
+
 def test_metrics_of_the_app_are_those_that_it_writes(stage: Stage) -> None:
     written = io.StringIO()
-    observer = EmbeddedMetrics(stream=written)
+    (namespace,) = namespaces(stage)
+    observer = EmbeddedMetrics(namespace, stream=written)
     for event in (Event.CACHE_ERROR, Event.PENDING, Event.QUARANTINED):
         observer.on_event("", event, 0.0)
     observer.flush()
     line = json.loads(written.getvalue())
     (directive,) = line["_aws"]["CloudWatchMetrics"]
-    own = alarms(stage, directive["Namespace"])
+    own = [alarm for alarm in alarms(stage, directive["Namespace"]) if "Dimensions" in alarm]
     assert {alarm["MetricName"] for alarm in own} == {metric["Name"] for metric in directive["Metrics"]}
     (dimension,) = directive["Dimensions"][0]
     assert [alarm["Dimensions"] for alarm in own] == [[{"Name": dimension, "Value": line[dimension]}]] * len(own)
 
 
-def test_refused_passwords_are_counted_in_the_log_of_the_app(stage: Stage) -> None:
-    counted = stage.properties("AWS::Logs::MetricFilter")
-    assert counted["FilterPattern"] == f'{{ $.event = "{PASSWORD_REFUSED}" }}'
-    assert counted["LogGroupName"]["Ref"].startswith("ServiceFunctionLogGroup")
-    (metric,) = counted["MetricTransformations"]
-    found = alarm(stage, metric["MetricName"])
-    assert (found["Namespace"], found["Statistic"]) == (metric["MetricNamespace"], "Sum")
+def test_no_alarm_hears_of_another_stage() -> None:
+    """What AWS measures has a resource in its dimensions; what the app measures has its stage's namespace."""
+    own, firewalls = {}, {}
+    for stage in (synthesize("dev", web__firewall="true"), synthesize("prod")):
+        counted = [r["Properties"] for r in stage.resources("AWS::Logs::MetricFilter").values()]
+        filters = {t["MetricNamespace"] for each in counted for t in each["MetricTransformations"]}
+        watched = {a["Namespace"] for a in alarms(stage) if not a["Namespace"].startswith("AWS/")}
+        assert namespaces(stage) == filters == watched
+        own[stage.name] = watched
+        visible = stage.properties("AWS::WAFv2::WebACL")["VisibilityConfig"]["MetricName"]
+        assert {"Name": "WebACL", "Value": visible} in alarm(stage, "BlockedRequests")["Dimensions"]
+        firewalls[stage.name] = visible
+    assert len(set.union(*own.values())) == len(own) == len(set(firewalls.values())) == len(STAGES)
 
 
-@pytest.mark.parametrize("error", [WrongCredentialsError(), WrongPasswordError()])
-def test_app_logs_each_refused_password_for_the_filter(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    answer(error)
-    assert [getattr(record, "event", None) for record in caplog.records] == [PASSWORD_REFUSED]
+def filters(stage: Stage) -> dict[str, dict[str, Any]]:
+    """The filters of the app's log, by the metric that they count into."""
+    found = [resource["Properties"] for resource in stage.resources("AWS::Logs::MetricFilter").values()]
+    assert all(each["LogGroupName"]["Ref"].startswith("ServiceFunctionLogGroup") for each in found)
+    return {each["MetricTransformations"][0]["MetricName"]: each for each in found}
+
+
+def test_events_of_the_security_log_are_counted_and_ring(stage: Stage) -> None:
+    patterns = {name: each["FilterPattern"] for name, each in filters(stage).items()}
+    assert patterns == {
+        "PasswordsRefused": '{ $.event = "password_refused" }',
+        "Refusals": '{ $.event = "refused" }',
+        "RoleChanges": '{ (($.event = "user_created") && ($.role = "operator")) || ($.event = "role_changed") '
+        '|| ($.event = "user_disabled") }',
+        "BrokenSeals": '{ $.event = "seal_broken" }',
+    }
+    found = {name: alarm(stage, name) for name in patterns}
+    assert {name: each["Threshold"] for name, each in found.items()} == {
+        "PasswordsRefused": 50,
+        "Refusals": 100,
+        "RoleChanges": 0,
+        "BrokenSeals": 0,
+    }
+    assert {(each["Statistic"], each["Period"], each["EvaluationPeriods"]) for each in found.values()} == {
+        ("Sum", 300, 1)
+    }
+
+
+def test_alarms_name_the_events_that_the_app_records() -> None:
+    assert {getattr(service_alarms, kind.name) for kind in Kind} == set(Kind)
+    assert service_alarms.OPERATOR == Role.OPERATOR
+
+
+def test_many_blocked_requests_ring_where_there_is_a_firewall(prod: Stage, dev: Stage) -> None:
+    blocked = alarm(prod, "BlockedRequests")
+    assert (blocked["Namespace"], blocked["Statistic"], blocked["Threshold"]) == ("AWS/WAFV2", "Sum", 1000)
+    assert {"Name": "Rule", "Value": "ALL"} in blocked["Dimensions"]
+    assert "BlockedRequests" not in metrics(dev, "")
 
 
 def test_silence_is_wrong_of_the_relay_alone(stage: Stage) -> None:

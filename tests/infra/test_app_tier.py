@@ -94,6 +94,7 @@ def test_app_is_told_where_everything_is_and_no_secret(stage: Stage, prefix: str
         "RDS_ENDPOINT",
         "RDS_DB_NAME",
         "RDS_USER",
+        "METRIC_NAMESPACE",
     }
     assert "PrimaryEndPointAddress" in str(variables["ELASTICACHE_ENDPOINT"])
     assert "PrimaryEndPointPort" in str(variables["ELASTICACHE_ENDPOINT"])

@@ -87,12 +87,12 @@ def test_decisions_are_logged_without_credentials(prod: Stage) -> None:
     assert group["LogGroupName"] == "aws-waf-logs-cache-aside-prod"
 
 
-def test_sampled_requests_hold_no_credentials(prod: Stage) -> None:
-    (protection,) = prod.properties(ACL)["DataProtectionConfig"]["DataProtections"]
-    assert protection == {
-        "Field": {"FieldType": "SINGLE_HEADER", "FieldKeys": ["authorization", "cookie"]},
-        "Action": "SUBSTITUTION",
-    }
+def test_what_is_stored_of_a_request_holds_neither_credentials_nor_pieces_of_a_body(prod: Stage) -> None:
+    protected = prod.properties(ACL)["DataProtectionConfig"]["DataProtections"]
+    assert protected == [
+        {"Field": field, "Action": "SUBSTITUTION"}  # details of what matched included, by default
+        for field in ({"FieldType": "SINGLE_HEADER", "FieldKeys": ["authorization", "cookie"]}, {"FieldType": "BODY"})
+    ]
 
 
 def test_dev_has_none_until_told_so(dev: Stage) -> None:

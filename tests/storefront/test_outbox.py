@@ -20,7 +20,6 @@ from storefront.database import Database, DatabaseUnavailableError
 from storefront.repositories.outbox import outbox_of, record
 from storefront.repositories.products import ProductRepository
 from storefront.repositories.sessions import SessionRepository
-from storefront.services.invalidation import Invalidator
 from storefront.services.sessions import token_hash
 from storefront.settings import Settings
 from tests.cache_aside.harness import Counted, FakeTransport
@@ -193,8 +192,8 @@ def test_deletion_that_cannot_be_marked_is_confirmed_all_the_same() -> None:
         raise DatabaseUnavailableError("gone since the commit")
 
     cache = CacheAside(FakeTransport(FakeServer(time.monotonic)))
-    invalidator = Invalidator(cache, outbox_of(Database(refuse), "postgres"))
-    assert invalidator.deliver([OutboxRow(1, "product:1")]).confirmed
+    outbox = outbox_of(Database(refuse), "postgres")
+    assert outbox.deliver(cache, [OutboxRow(1, "product:1")]).confirmed
 
 
 def test_many_rows_are_delivered_by_one_deletion_and_one_mark(
@@ -204,16 +203,16 @@ def test_many_rows_are_delivered_by_one_deletion_and_one_mark(
     keys = [f"product:0{number}" for number in range(5)]
     given = database_of_another.transact(lambda connection: record(connection, *keys))
     cut = Counted(FakeTransport(server))
-    invalidator = Invalidator(CacheAside(cut, options=Options(invalidation_seconds=0.01)), outbox)
+    cache = CacheAside(cut, options=Options(invalidation_seconds=0.01))
 
     cut.cut = True
-    assert invalidator.deliver(given).pending
+    assert outbox.deliver(cache, given).pending
     assert "product:00, product:01, product:02 and 2 more" in caplog.text
     assert {row.key for row in outbox.undelivered(1000)} >= set(keys)
     cut.cut = False
-    assert invalidator.deliver(given).keys == tuple(keys)
+    assert outbox.deliver(cache, given).keys == tuple(keys)
     assert not {row.key for row in outbox.undelivered(1000)} & set(keys)
-    assert invalidator.deliver([]).confirmed
+    assert outbox.deliver(cache, []).confirmed
 
 
 def test_relay_in_a_thread_goes_on_after_a_failure(

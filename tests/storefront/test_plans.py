@@ -66,7 +66,7 @@ CALLS: dict[type, dict[str, Callable[[Any], object]]] = {
         "insert": lambda sessions: sessions.insert(
             bytes(32), Account(42, "", Role.CUSTOMER), now() + 60 * MINUTE, now=now()
         ),
-        "seal_secret": lambda sessions: sessions.seal_secret(),
+        "seal_secrets": lambda sessions: sessions.seal_secrets(),
         "find": lambda sessions: sessions.find(TOKEN_HASH, now=now()),
         "delete": lambda sessions: sessions.delete(TOKEN_HASH),
     },

@@ -12,7 +12,6 @@ from storefront.errors import NotLoggedInError
 from storefront.passwords import Passwords
 from storefront.repositories.outbox import outbox_of
 from storefront.repositories.sessions import SessionRepository
-from storefront.services.invalidation import Invalidator
 from storefront.services.sessions import LIFETIME, SessionService
 from storefront.settings import Settings
 from tests.storefront.deployment import OPERATOR
@@ -92,8 +91,8 @@ def test_session_ends_when_it_expires_and_the_next_login_removes_it(settings: Se
     now = datetime(2020, 1, 1, tzinfo=UTC)
     database = Database(lambda: connect_database(settings))
     bypassed = CacheAside.connect("localhost", 1)
-    invalidator = Invalidator(bypassed, outbox_of(database, settings.engine))
-    service = SessionService(SessionRepository(database), bypassed, invalidator, Passwords(), clock=lambda: now)
+    outbox = outbox_of(database, settings.engine)
+    service = SessionService(SessionRepository(database), bypassed, outbox, Passwords(), clock=lambda: now)
     token, session = service.log_in(**OPERATOR)
     now = session.expires_at - timedelta(seconds=1)
     assert service.current(token) == session

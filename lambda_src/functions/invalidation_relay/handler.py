@@ -12,8 +12,9 @@ from storefront.settings import Settings
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.INFO)
 
-_metrics = EmbeddedMetrics()
-_relay = build_relay(Settings.from_environment(os.environ), observer=_metrics)
+_settings = Settings.from_environment(os.environ)
+_metrics = EmbeddedMetrics(_settings.metric_namespace)
+_relay = build_relay(_settings, observer=_metrics)
 
 
 def handler(_event: object, _context: object) -> dict[str, int | bool]:

@@ -21,6 +21,9 @@ RIGHTS = {
     "replayed_servers": "SELECT, INSERT (replication_id)",
 }
 
+_NEWEST = sa.text("SELECT max(id) FROM seal_secrets")
+_INSERT = sa.text("INSERT INTO seal_secrets (id, secret) VALUES (:id, :secret)")
+
 
 def ensure_operator(connection: sa.Connection, operator: Login) -> None:
     """Creates the first operator's user if it does not exist; an existing one keeps the password and role it has."""
@@ -33,7 +36,13 @@ def ensure_operator(connection: sa.Connection, operator: Login) -> None:
 
 
 def ensure_seal_secret(connection: sa.Connection) -> None:
-    """Makes the secret of `storefront.seals` if there is none. Another one makes every cached session be read anew."""
-    if not connection.scalar(sa.text("SELECT 1 FROM seal_secrets WHERE id = 1")):
-        insert = sa.text("INSERT INTO seal_secrets (id, secret) VALUES (1, :secret)")
-        connection.execute(insert, {"secret": secrets.token_bytes(32)})
+    """Makes the secret of `storefront.seals` if there is none."""
+    if connection.scalar(_NEWEST) is None:
+        connection.execute(_INSERT, {"id": 1, "secret": secrets.token_bytes(32)})
+
+
+def rotate_seal_secret(connection: sa.Connection) -> None:
+    """Makes another secret and drops all but the one before it, so that no cached session loses its seal."""
+    newest = connection.scalar(_NEWEST) or 0
+    connection.execute(_INSERT, {"id": newest + 1, "secret": secrets.token_bytes(32)})
+    connection.execute(sa.text("DELETE FROM seal_secrets WHERE id < :newest"), {"newest": newest})

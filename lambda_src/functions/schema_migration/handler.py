@@ -9,7 +9,7 @@ import logging
 import os
 from typing import Any
 
-from functions.schema_migration.migration import migrate
+from functions.schema_migration.migration import migrate, rotate_seal
 from functions.schema_migration.settings import Login, MigrationError, Settings
 from storefront.credentials import SecretUnavailableError, read_secret
 
@@ -24,10 +24,14 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Migrates on Create and Update and does nothing on Delete, whose database may be gone already or meant to be kept.
 
     Properties: SampleData, "true" or "false". A raised error fails the deployment, with its message as the reason.
+    An operator invokes it with {"RequestType": "RotateSeal"}: see docs/rotation.md.
     """
     if event["RequestType"] == "Delete":
         return {"PhysicalResourceId": _PHYSICAL_RESOURCE_ID}
     settings = Settings.from_environment(os.environ)
+    if event["RequestType"] == "RotateSeal":
+        rotate_seal(settings, master=_login(settings.master_secret_arn))
+        return {}
     revision = migrate(
         settings,
         master=_login(settings.master_secret_arn),

@@ -1,14 +1,14 @@
 """The whole migration: one transaction where the engine has transactions for it."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from cache_aside import OutboxRow
 from functions.schema_migration import flags
-from functions.schema_migration.access import ensure_operator, ensure_seal_secret
+from functions.schema_migration.access import ensure_operator, ensure_seal_secret, rotate_seal_secret
 from functions.schema_migration.delivery import delete_from_cache
 from functions.schema_migration.engine import Engine, engine_of
 from functions.schema_migration.revisions import upgrade
@@ -28,27 +28,40 @@ def migrate(settings: Settings, *, master: Login, operator: Login, sample_data: 
     declarations = flags.read_declarations(flags.FILE)
     engine = engine_of(settings)
     pool = engine.pool(settings, master)
+    with _reasons(engine, "schema migration"), pool.begin() as connection:
+        engine.prepare(connection, settings.database)
+        revision = upgrade(connection)
+        engine.ensure_app_role(connection, settings.app_role, settings.app_password)
+        ensure_operator(connection, operator)
+        ensure_seal_secret(connection)
+        if sample_data:
+            if not engine.ever_held_a_row(connection, "products"):
+                load_sample_data(connection)
+            load_sample_sales(engine.portable(connection))
+        # Last, because whoever changes a flag meanwhile waits for the commit.
+        obsolete = flags.apply(engine.portable(connection), declarations)
+    if obsolete and delete_from_cache(settings, obsolete):
+        _mark_delivered(settings, engine, pool, obsolete)
+    return revision
+
+
+def rotate_seal(settings: Settings, *, master: Login) -> None:
+    """Another secret for the seals of cached sessions; what the one before has sealed still counts. MigrationError."""
+    engine = engine_of(settings)
+    with _reasons(engine, "rotation of the seal secret"), engine.pool(settings, master).begin() as connection:
+        engine.prepare(connection, settings.database)
+        rotate_seal_secret(connection)
+
+
+@contextmanager
+def _reasons(engine: Engine, what: str) -> Iterator[None]:
     try:
-        with pool.begin() as connection:
-            engine.prepare(connection, settings.database)
-            revision = upgrade(connection)
-            engine.ensure_app_role(connection, settings.app_role, settings.app_password)
-            ensure_operator(connection, operator)
-            ensure_seal_secret(connection)
-            if sample_data:
-                if not engine.ever_held_a_row(connection, "products"):
-                    load_sample_data(connection)
-                load_sample_sales(engine.portable(connection))
-            # Last, because whoever changes a flag meanwhile waits for the commit.
-            obsolete = flags.apply(engine.portable(connection), declarations)
+        yield
     except Exception as error:
         reason = engine.reason(_of_the_driver(error))
         if reason is None:
             raise
-        raise MigrationError(f"schema migration: {reason}") from None
-    if obsolete and delete_from_cache(settings, obsolete):
-        _mark_delivered(settings, engine, pool, obsolete)
-    return revision
+        raise MigrationError(f"{what}: {reason}") from None
 
 
 def _mark_delivered(settings: Settings, engine: Engine, pool: sa.Engine, rows: Sequence[OutboxRow]) -> None:

@@ -19,6 +19,7 @@ from storefront.errors import (
     OwnRoleError,
     PasswordsBusyError,
     ProductNotFoundError,
+    RefusedError,
     UsernameTakenError,
     UserNotFoundError,
     VersionMismatchError,
@@ -26,6 +27,7 @@ from storefront.errors import (
     WrongPasswordError,
 )
 from storefront.http.codec import encode
+from storefront.security_log import Kind, SecurityEvent, record
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
@@ -35,8 +37,6 @@ NO_SUCH_USER = "There is no such user."
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 logger = logging.getLogger(__name__)
-
-PASSWORD_REFUSED = "password_refused"  # noqa: S105 - the event of which stacks/service_alarms.py counts the log lines
 
 
 class Problem(msgspec.Struct):
@@ -66,8 +66,6 @@ _ALWAYS_THE_SAME: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
 
 def answer(error: Exception) -> falcon.HTTPError:
     """The answer to an error that a service raised; 500 without a word of explanation for one that nobody expected."""
-    if isinstance(error, WrongCredentialsError | WrongPasswordError):
-        logger.warning("a password was refused", extra={"event": PASSWORD_REFUSED})
     if type(error) in _ALWAYS_THE_SAME:
         status, description = _ALWAYS_THE_SAME[type(error)]
         headers = _CHALLENGE if status is HTTPStatus.UNAUTHORIZED else None
@@ -97,11 +95,22 @@ def answer(error: Exception) -> falcon.HTTPError:
 def install(app: "falcon.App[falcon.Request, falcon.Response]") -> None:
     """Makes the app answer every error this way: the services', falcon's own such as 405, unexpected ones."""
 
-    def handle(_request: falcon.Request, _response: falcon.Response, error: Exception, _params: dict[str, Any]) -> None:
+    def handle(request: falcon.Request, _response: falcon.Response, error: Exception, _params: dict[str, Any]) -> None:
+        if isinstance(error, RefusedError):
+            _record_refusal(request, error)
         raise answer(error)
 
     app.add_error_handler(Exception, handle)
     app.set_error_serializer(_serialize)
+
+
+def _record_refusal(request: falcon.Request, error: RefusedError) -> None:
+    if isinstance(error, NotLoggedInError) and request.auth is None:
+        return  # whoever shows no token learns that one is needed
+    of_password = isinstance(error, WrongCredentialsError | WrongPasswordError)
+    kind = Kind.PASSWORD_REFUSED if of_password else Kind.REFUSED
+    operation = f"{request.method} {request.uri_template}"
+    record(SecurityEvent(event=kind, user=error.username, operation=operation))
 
 
 def problem(status: HTTPStatus, detail: str | None = None) -> Problem:

@@ -88,7 +88,7 @@ def _session(request: falcon.Request, services: Services, allowed: tuple[Role, .
         raise NotLoggedInError
     session = services.sessions.current(token)
     if session.role not in allowed:
-        raise NotAllowedError(allowed)
+        raise NotAllowedError(allowed, session.username)
     return token, session
 
 

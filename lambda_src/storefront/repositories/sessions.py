@@ -1,4 +1,4 @@
-"""The tables `users` and `sessions`, and the secret of cached sessions in `seal_secrets`."""
+"""The tables `users` and `sessions`, and the secrets of cached sessions in `seal_secrets`."""
 
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -54,9 +54,11 @@ class SessionRepository:
 
         return self._database.transact(work)
 
-    def seal_secret(self) -> bytes:
-        """The secret of `Seals`, which the migration has made."""
-        return bytes(self._database.read("SELECT secret FROM seal_secrets WHERE id = 1")[0][0])
+    def seal_secrets(self) -> list[bytes]:
+        """The secret of `Seals` and, after a rotation, the one before. The migration function makes them."""
+        return [
+            bytes(row[0]) for row in self._database.read("SELECT secret FROM seal_secrets ORDER BY id DESC LIMIT 2")
+        ]
 
     def find(self, token_hash: bytes, *, now: datetime) -> Session | None:
         """The session, or None when there is none that lasts beyond `now`."""

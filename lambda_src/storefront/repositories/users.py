@@ -1,7 +1,7 @@
 """The table `users`, and what a change of a user does to `sessions`."""
 
 from collections.abc import Callable
-from typing import LiteralString, TypeVar
+from typing import LiteralString, NamedTuple, TypeVar
 
 from cache_aside import Dialect, OutboxRow
 from storefront.database import Connection, Database
@@ -27,7 +27,7 @@ def on_behalf_of(session: Session, work: Callable[[Connection], T]) -> Callable[
         select = "SELECT role FROM users WHERE id = %(id)s"
         held = connection.rows(f"{select} {_SHARED[connection.dialect]}", {"id": session.user_id})
         if held != [(session.role.value,)]:
-            raise NotLoggedInError
+            raise NotLoggedInError(session.username)
         _check(connection, session)
         return work(connection)
 
@@ -39,7 +39,14 @@ def _check(connection: Connection, session: Session) -> None:
     # A statement of its own: it sees what was committed while the lock was waited for.
     select = "SELECT 1 FROM sessions WHERE token_hash = %(hash)s AND user_id = %(id)s"
     if not connection.rows(select, {"hash": session.token_hash, "id": session.user_id}):
-        raise NotLoggedInError
+        raise NotLoggedInError(session.username)
+
+
+class RoleChange(NamedTuple):
+    """The role that the user had before, None: disabled, and what the end of their sessions made obsolete."""
+
+    previous: Role | None
+    obsolete: list[OutboxRow]
 
 
 class UserRepository:
@@ -80,21 +87,25 @@ class UserRepository:
 
         return self._database.transact(work)
 
-    def set_role(self, username: str, role: Role | None, *, by: Session) -> list[OutboxRow] | None:
-        """What the end of all the user's sessions made obsolete; None when there is no such user. NotLoggedInError.
+    def set_role(self, username: str, role: Role | None, *, by: Session) -> RoleChange | None:
+        """The change, which ends all the user's sessions; None when there is no such user. NotLoggedInError.
 
         A role that the user has already ends nothing.
         """
 
-        def work(connection: Connection) -> list[OutboxRow] | None:
+        def work(connection: Connection) -> RoleChange | None:
             values = {"username": username, "role": role and role.value}
             rows = connection.rows("SELECT id, role FROM users WHERE username = %(username)s FOR UPDATE", values)
-            if not rows or rows[0][1] == values["role"]:
-                return [] if rows else None
+            if not rows:
+                return None
+            user_id, held = rows[0]
+            previous = Role(held) if held else None
+            if previous is role:
+                return RoleChange(previous, [])
             connection.change("UPDATE users SET role = %(role)s WHERE username = %(username)s", values)
-            return _end_sessions(connection, rows[0][0], keep=_NO_SESSION)
+            return RoleChange(previous, _end_sessions(connection, user_id, keep=_NO_SESSION))
 
-        def in_order(connection: Connection) -> list[OutboxRow] | None:
+        def in_order(connection: Connection) -> RoleChange | None:
             # Both rows, by id: two operators who take each other's role away wait for each other and do not deadlock.
             both = "SELECT id FROM users WHERE id = %(id)s OR username = %(username)s ORDER BY id FOR UPDATE"
             connection.rows(both, {"id": by.user_id, "username": username})

@@ -1,20 +1,19 @@
 """Feature flags, read through the cache."""
 
-from cache_aside import CacheAside, Invalidation, Result
+from cache_aside import CacheAside, Invalidation, Result, SqlOutbox
 from storefront.entities import Flag, Session
 from storefront.errors import FlagNotFoundError
 from storefront.policies import FLAG, flag_key
 from storefront.repositories.flags import FlagRepository
-from storefront.services.invalidation import Invalidator
 
 
 class FlagService:
     """A change commits first, then deletes the cached entry."""
 
-    def __init__(self, repository: FlagRepository, cache: CacheAside, invalidator: Invalidator) -> None:
+    def __init__(self, repository: FlagRepository, cache: CacheAside, outbox: SqlOutbox) -> None:
         self._repository = repository
         self._cache = cache
-        self._invalidator = invalidator
+        self._outbox = outbox
 
     def get(self, name: str) -> Result[Flag]:
         """The flag, None when no deployment has declared it, and how it was served.
@@ -28,4 +27,4 @@ class FlagService:
         obsolete = self._repository.update(flag, by=by)
         if obsolete is None:
             raise FlagNotFoundError
-        return self._invalidator.deliver(obsolete)
+        return self._outbox.deliver(self._cache, obsolete)

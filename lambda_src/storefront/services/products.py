@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from cache_aside import CacheAside, Invalidation, Result
+from cache_aside import CacheAside, Invalidation, Result, SqlOutbox
 from storefront.entities import Product, Session
 from storefront.errors import ProductNotFoundError, VersionMismatchError
 from storefront.policies import PRODUCT, product_key
 from storefront.repositories.products import ProductRepository
-from storefront.services.invalidation import Invalidator
 
 
 class Page(NamedTuple):
@@ -28,10 +27,10 @@ class ProductService:
     `by` is the session of whoever writes; NotLoggedInError when its user does not have its role any more.
     """
 
-    def __init__(self, repository: ProductRepository, cache: CacheAside, invalidator: Invalidator) -> None:
+    def __init__(self, repository: ProductRepository, cache: CacheAside, outbox: SqlOutbox) -> None:
         self._repository = repository
         self._cache = cache
-        self._invalidator = invalidator
+        self._outbox = outbox
 
     def get(self, product_id: int) -> Result[Product]:
         """The product, None when there is none, and how it was served. DatabaseUnavailableError, TooManyLoadsError."""
@@ -55,7 +54,7 @@ class ProductService:
     def create(self, name: str, price: Decimal, *, by: Session) -> tuple[Product, Invalidation]:
         """The new product. Its key may hold that no such product exists, so it is deleted too."""
         product, obsolete = self._repository.insert(name, price, by=by)
-        return product, self._invalidator.deliver(obsolete)
+        return product, self._outbox.deliver(self._cache, obsolete)
 
     def replace(
         self, product_id: int, name: str, price: Decimal, versions: Sequence[int] | None, *, by: Session
@@ -65,14 +64,14 @@ class ProductService:
         if written is None:
             raise self._why_not(product_id)
         product, obsolete = written
-        return product, self._invalidator.deliver(obsolete)
+        return product, self._outbox.deliver(self._cache, obsolete)
 
     def delete(self, product_id: int, versions: Sequence[int] | None, *, by: Session) -> Invalidation:
         """ProductNotFoundError, or VersionMismatchError when its version is none of `versions`."""
         obsolete = self._repository.delete(product_id, versions, by=by)
         if obsolete is None:
             raise self._why_not(product_id)
-        return self._invalidator.deliver(obsolete)
+        return self._outbox.deliver(self._cache, obsolete)
 
     def _why_not(self, product_id: int) -> Exception:
         exists = self._repository.find(product_id) is not None

@@ -1,23 +1,20 @@
 """Logging in and out."""
 
 import hashlib
-import logging
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from cache_aside import CacheAside, Invalidation, Replicas, Served
+from cache_aside import CacheAside, Invalidation, Replicas, Result, Served, SqlOutbox
 from storefront.entities import SealedSession, Session, canonical
 from storefront.errors import NotLoggedInError, WrongCredentialsError
 from storefront.passwords import Passwords
 from storefront.policies import SESSION, session_key
 from storefront.repositories.sessions import SessionRepository
-from storefront.seals import Seals
-from storefront.services.invalidation import Invalidator
+from storefront.seals import BrokenSealError, Seals
+from storefront.security_log import Kind, SecurityEvent, record
 
 LIFETIME = timedelta(hours=8)
-
-logger = logging.getLogger(__name__)
 
 
 def utc_now() -> datetime:
@@ -32,16 +29,16 @@ class SessionService:
         self,
         repository: SessionRepository,
         cache: CacheAside,
-        invalidator: Invalidator,
+        outbox: SqlOutbox,
         passwords: Passwords,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._repository = repository
         self._cache = cache
-        self._invalidator = invalidator
+        self._outbox = outbox
         self._passwords = passwords
         self._clock = clock
-        self._seals = Seals(repository.seal_secret)
+        self._seals = Seals(repository.seal_secrets)
 
     def log_in(self, username: str, password: str) -> tuple[str, Session]:
         """A new token and its session. WrongCredentialsError takes as long for a user that does not exist.
@@ -51,10 +48,10 @@ class SessionService:
         account = self._repository.find_account(canonical(username))
         matches = self._passwords.verify(password, account.password_hash if account else None)
         if account is None or not matches:
-            raise WrongCredentialsError
+            raise WrongCredentialsError(canonical(username) if account else None)
         token, now = secrets.token_urlsafe(32), self._clock().replace(microsecond=0)
         if not self._repository.insert(token_hash(token), account, now + LIFETIME, now=now):
-            raise WrongCredentialsError
+            raise WrongCredentialsError(canonical(username))
         return token, Session(account.id, canonical(username), account.role, now + LIFETIME, token_hash(token))
 
     def current(self, token: str) -> Session:
@@ -67,15 +64,25 @@ class SessionService:
             return self._seals.seal(found, now=now) if found else None
 
         result = self._cache.get_or_load(key, load, policy=SESSION)
-        session = self._seals.open(hashed, result.value, now=now) if result.value else None
-        # That there is no session the app never caches.
+        session = self._opened(hashed, result, now)
         if session is None and (result.value or result.served is Served.HIT):
-            logger.error("%s holds what this app has not sealed for it, or not lately; asking the database", key)
             self._cache.invalidate(key)
             session = self._repository.find(hashed, now=now)
         if session is None or session.expires_at <= now:
             raise NotLoggedInError
         return session
+
+    def _opened(self, hashed: bytes, result: Result[SealedSession], now: datetime) -> Session | None:
+        """The session in what was read, if the app has sealed it; else None, recorded where somebody else wrote it."""
+        try:
+            if result.value:
+                return self._seals.open(hashed, result.value, now=now)
+            broken = result.served is Served.HIT  # that there is no session the app never caches
+        except BrokenSealError:
+            broken = True
+        if broken:
+            record(SecurityEvent(event=Kind.SEAL_BROKEN))
+        return None
 
     def log_out(self, token: str) -> Invalidation:
         """Ends the session of this token; confirmed once no server that may answer for the cache knows it any more.
@@ -87,7 +94,7 @@ class SessionService:
         if obsolete is None:
             self._cache.invalidate(session_key(hashed))
             raise NotLoggedInError
-        return self._invalidator.deliver(obsolete, replicas=Replicas.ALL)
+        return self._outbox.deliver(self._cache, obsolete, replicas=Replicas.ALL)
 
 
 def token_hash(token: str) -> bytes:

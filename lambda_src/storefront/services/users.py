@@ -1,12 +1,12 @@
 """Users: making them, what they may do, and their passwords."""
 
-from cache_aside import Invalidation, Replicas
+from cache_aside import CacheAside, Invalidation, Replicas, SqlOutbox
 from storefront.database import DuplicateError
 from storefront.entities import Role, Session, canonical
 from storefront.errors import NotLoggedInError, OwnRoleError, UsernameTakenError, UserNotFoundError, WrongPasswordError
 from storefront.passwords import Passwords
 from storefront.repositories.users import UserRepository
-from storefront.services.invalidation import Invalidator
+from storefront.security_log import Kind, SecurityEvent, record
 
 
 class UserService:
@@ -16,8 +16,9 @@ class UserService:
     them with the change. They are then deleted with one command; what that does not reach, the relay deletes.
     """
 
-    def __init__(self, repository: UserRepository, invalidator: Invalidator, passwords: Passwords) -> None:
-        self._repository, self._invalidator, self._passwords = repository, invalidator, passwords
+    def __init__(self, repository: UserRepository, cache: CacheAside, outbox: SqlOutbox, passwords: Passwords) -> None:
+        self._repository, self._passwords = repository, passwords
+        self._cache, self._outbox = cache, outbox
 
     def create(self, username: str, password: str, role: Role, *, by: Session) -> str:
         """The name of the new user, in lower case: two names that differ in case only are one.
@@ -29,6 +30,7 @@ class UserService:
             self._repository.insert(name, self._passwords.hash(password), role, by=by)
         except DuplicateError as error:
             raise UsernameTakenError from error
+        record(SecurityEvent(event=Kind.USER_CREATED, user=name, role=role, by=by.username))
         return name
 
     def set_role(self, username: str, role: Role | None, *, by: Session) -> Invalidation:
@@ -39,11 +41,15 @@ class UserService:
         """
         name = canonical(username)
         if name == by.username:
-            raise OwnRoleError
-        obsolete = self._repository.set_role(name, role, by=by)
-        if obsolete is None:
+            raise OwnRoleError(by.username)
+        change = self._repository.set_role(name, role, by=by)
+        if change is None:
             raise UserNotFoundError
-        return self._invalidator.deliver(obsolete, replicas=Replicas.ALL)
+        if change.previous is not role:
+            kind = Kind.ROLE_CHANGED if role else Kind.USER_DISABLED
+            event = SecurityEvent(event=kind, user=name, role=role, previous_role=change.previous, by=by.username)
+            record(event)
+        return self._outbox.deliver(self._cache, change.obsolete, replicas=Replicas.ALL)
 
     def change_password(self, *, current: str, new: str, by: Session) -> Invalidation:
         """Ends every session of that user but this one; confirmed as `SessionService.log_out` is.
@@ -53,10 +59,10 @@ class UserService:
         """
         stored = self._repository.find_password_hash(by=by)
         if stored is None:
-            raise NotLoggedInError
+            raise NotLoggedInError(by.username)
         if not self._passwords.verify(current, stored):
-            raise WrongPasswordError
+            raise WrongPasswordError(by.username)
         obsolete = self._repository.change_password(stored, self._passwords.hash(new), by=by)
         if obsolete is None:
-            raise WrongPasswordError
-        return self._invalidator.deliver(obsolete, replicas=Replicas.ALL)
+            raise WrongPasswordError(by.username)
+        return self._outbox.deliver(self._cache, obsolete, replicas=Replicas.ALL)
