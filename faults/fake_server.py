@@ -1,7 +1,9 @@
-"""An in-memory server that answers the commands this package sends, by a clock that tests move."""
+"""An in-memory server that answers the commands this package sends, by a clock that tests move; and a socket to it."""
 
 from collections.abc import Callable
 from typing import Any
+
+import hiredis
 
 from cache_aside.leases import COMPARE_AND_SET
 from cache_aside.steps import Command
@@ -76,3 +78,56 @@ class FakeServer:
     def _store(self, key: str, value: bytes, ttl_ms: int) -> None:
         assert ttl_ms > 0, "the server refuses an expiry of zero"
         self._data[key] = (value, self._clock() + ttl_ms / 1000)
+
+
+class FakeSocket:
+    """One connection to the server: it executes what it is sent at once, and keeps the replies until they are read."""
+
+    def __init__(self, server: FakeServer) -> None:
+        self._server, self._questions, self._replies = server, hiredis.Reader(), b""
+
+    def sendall(self, data: bytes) -> None:
+        """Execute every command that is whole now."""
+        self._questions.feed(data)
+        while (command := self._questions.gets()) is not False:
+            self._replies += packed(self._server.execute(typed(*command)))
+
+    def send(self, data: bytes) -> int:
+        """All of it."""
+        self.sendall(data)
+        return len(data)
+
+    def recv(self, most: int) -> bytes:
+        """The replies that have not been read."""
+        data, self._replies = self._replies[:most], self._replies[most:]
+        return data
+
+    def settimeout(self, seconds: float) -> None:
+        """Nobody waits."""
+
+    def shutdown(self, how: int) -> None:
+        """Nothing is held."""
+
+
+def typed(name: bytes, *parts: bytes) -> Command:
+    """A command that came over a connection, as the package makes it."""
+    match name, parts:
+        case b"SET", (key, value, *options):
+            return ("SET", key.decode(), value, *(part.decode() for part in options))
+        case b"EVAL", (script, _, key, old, new, ttl_ms, scope):
+            return ("EVAL", script.decode(), 1, key.decode(), old, new, int(ttl_ms), scope.decode())
+    return (name.decode(), *(part.decode() for part in parts))
+
+
+def packed(reply: object) -> bytes:
+    """A reply as it goes over a connection."""
+    match reply:
+        case None:
+            return b"$-1\r\n"
+        case bytes():
+            return b"$%d\r\n%b\r\n" % (len(reply), reply)
+        case list():
+            return b"*%d\r\n%b" % (len(reply), b"".join(map(packed, reply)))
+        case str():
+            return f"+{reply}\r\n".encode()
+    return f":{reply}\r\n".encode()

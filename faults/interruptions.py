@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from cache_aside import AsyncCacheAside, CacheAside, Options, Policy
+from cache_aside.steps import Pause, Step
 from faults.mutations import MUTATIONS
 
 KEYS = [f"name:{number}" for number in range(40)]
@@ -38,6 +39,8 @@ class Seen(msgspec.Struct):
 
     reads: int = 0
     interrupted: int = 0
+    waited: int = 0
+    """Readers that found a lease though nobody else reads: whoever was interrupted has left it."""
     wrong: list[str] = []
     served: dict[str, int] = {}
     errors: dict[str, int] = {}
@@ -47,14 +50,26 @@ class InterruptedReadError(BaseException):
     """What Ctrl-C, a soft time limit or a timeout by SIGALRM raises, wherever the thread happens to be."""
 
 
+class Watched(CacheAside):
+    """A client that counts how often a reader pauses, as it does while somebody else loads."""
+
+    pauses = 0
+
+    def _perform(self, step: Step, load: Any) -> Any:
+        self.pauses += isinstance(step, Pause)
+        return super()._perform(step, load)
+
+
 def signals(target: Target, seconds: float) -> Seen:
     """A real SIGALRM at a random instant of a read, again and again."""
-    cache, seen, served, errors = CacheAside.connect(**_connection(target)), Seen(), Counter[str](), Counter[str]()
+    cache, seen, served, errors = Watched.connect(**_connection(target)), Seen(), Counter[str](), Counter[str]()
+    assert isinstance(cache, Watched)
     dice, ends = random.Random(), time.monotonic() + seconds  # noqa: S311
     signal.signal(signal.SIGALRM, _interrupt)
     sys.unraisablehook = lambda _: None  # an interrupted destructor says so, and is no reader
     while time.monotonic() < ends:
         key = dice.choice(KEYS)
+        cache.pauses = 0
         try:
             signal.setitimer(signal.ITIMER_REAL, _soon(dice))
             if dice.random() < 0.1:
@@ -70,6 +85,7 @@ def signals(target: Target, seconds: float) -> Seen:
                 errors[repr(error)] += 1
         else:
             _note(seen, served, key, result.value, result.served)
+        seen.waited += cache.pauses > 0
     signal.setitimer(signal.ITIMER_REAL, 0)
     return msgspec.structs.replace(seen, served=dict(served), errors=dict(errors))
 

@@ -27,7 +27,9 @@ def evidence(name: str) -> str:
         command = [sys.executable, "-m", "faults.mutants", f"--{check}", name]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     if check in ("signals", "cancellations", "closures"):
-        return "; ".join(_interrupted(check, name).wrong[:1])
+        seen = _interrupted(check, name)
+        waited = f"{seen.waited} readers waited for a lease that nobody held" if seen.waited else ""
+        return "; ".join(seen.wrong[:1]) or waited
     command = [sys.executable, "-m", "faults.campaign", check, str(SECONDS[check]), name]
     report = msgspec.json.decode(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout, type=Report)
     if report.violations:

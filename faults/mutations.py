@@ -86,6 +86,11 @@ def cancelled_readers_give_back_at_once() -> None:
     mock.patch.object(aio_link.AsyncLink, "_drain", lambda self, channel, undo=(): self._give_back(channel)).start()
 
 
+def interrupted_readers_keep_their_leases() -> None:
+    """A reader that an exception ends takes nothing back, neither behind its question nor afterwards."""
+    mock.patch.object(protocol, "undo", lambda policy, key, mine, now: leases.get(key)).start()
+
+
 _read = envelope.Codec.read
 
 
@@ -219,6 +224,7 @@ MUTATIONS: dict[str, tuple[str, Callable[[], None]]] = {
     "joiners_accept_what_was_on_its_way": ("interleavings", joiners_accept_what_was_on_its_way),
     "replies_are_left_unread": ("signals", replies_are_left_unread),
     "cancelled_readers_give_back_at_once": ("cancellations", cancelled_readers_give_back_at_once),
+    "interrupted_readers_keep_their_leases": ("signals", interrupted_readers_keep_their_leases),
     "closures_run_in_the_background": ("closures", closures_run_in_the_background),
     "doubtful_leases_are_filled": ("interleavings", doubtful_leases_are_filled),
     "fills_replace_absence": ("interleavings", fills_replace_absence),

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import inspect
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -192,7 +191,7 @@ class AsyncCacheAside:
                 while True:
                     step = steps.send(await self._perform(step, load))
             except BaseException as error:
-                if inspect.getgeneratorstate(steps) == inspect.GEN_CLOSED:
+                if steps.gi_frame is None:  # type: ignore[attr-defined]  # it has ended
                     if isinstance(error, StopIteration):
                         return error.value
                     raise

@@ -50,7 +50,7 @@ class _Greeting(Connection):
     async def _connect(self) -> None:
         server, failure = self._server, OSError("the name has no address")
         async with asyncio.timeout(self._step):
-            addresses = await asyncio.shield(asyncio.wrap_future(RESOLVER.lookup(server.host, server.port)))
+            addresses = await asyncio.shield(asyncio.wrap_future(RESOLVER.lookup(server.host, server.port).future))
         for family, kind, protocol, _, address in addresses:
             opened = socket.socket(family, kind, protocol)
             try:

@@ -1,9 +1,7 @@
 """The synchronous client."""
 
-import inspect
 import os
 import ssl
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +15,7 @@ from cache_aside.cached import Cached
 from cache_aside.connection import Server, Trust
 from cache_aside.credentials import AuthToken
 from cache_aside.errors import CacheUnavailableError, TooManyLoadsError
-from cache_aside.flights import Flights, Queue
+from cache_aside.flights import Flights, Places, Queue, ThreadLatch
 from cache_aside.invalidation import identify, invalidate
 from cache_aside.keys import Namespace
 from cache_aside.link import Link, Transport
@@ -47,10 +45,10 @@ class CacheAside:
     ) -> None:
         self._namespace = Namespace(namespace)
         self._transport, self._options, self._observer = transport, options, guarded(observer)
-        self._flights, self._past = Flights(threading.Event), Queue(threading.Event)
+        self._flights, self._past = Flights(ThreadLatch), Queue(ThreadLatch)
         most = options.read_timeout_seconds + options.probe_timeout_seconds
         self._reads = ReadThrough(Surroundings(self._flights, self._past, self._observer, cache_seconds=most))
-        self._places = threading.BoundedSemaphore(options.bypass_concurrency)
+        self._places = Places(options.bypass_concurrency)
         self._workers: ThreadPoolExecutor | None = None
         _clients.add(self)
 
@@ -188,7 +186,7 @@ class CacheAside:
         self._transport.after_fork()
         self._flights.forget()
         self._past.forget()
-        self._places = threading.BoundedSemaphore(self._options.bypass_concurrency)
+        self._places = Places(self._options.bypass_concurrency)
         self._workers = None
 
     def _drive(self, steps: Steps[Any], load: LoadMany[Any] | None = None) -> Any:
@@ -204,7 +202,7 @@ class CacheAside:
                 while True:
                     step = steps.send(self._perform(step, load))
             except BaseException as error:
-                if inspect.getgeneratorstate(steps) == inspect.GEN_CLOSED:
+                if steps.gi_frame is None:  # type: ignore[attr-defined]  # it has ended
                     if isinstance(error, StopIteration):
                         return error.value
                     raise
@@ -219,7 +217,7 @@ class CacheAside:
             case Pause():
                 return time.sleep(step.seconds)
             case Join():
-                return step.latch.wait(max(0.0, step.timeout_seconds))
+                return step.latch.wait(step.timeout_seconds)
             case Background():
                 return self._behind(step, load)
             case Deliver():
@@ -227,12 +225,13 @@ class CacheAside:
         raise AssertionError(step)
 
     def _load_limited(self, load: LoadMany[Any], keys: Sequence[str]) -> Mapping[str, Any]:
-        if not self._places.acquire(timeout=self._options.bypass_wait_seconds):
-            raise TooManyLoadsError(self._options.retry_after_seconds)
+        places, ticket = self._places, object()
         try:
+            if not places.take(ticket, self._options.bypass_wait_seconds):
+                raise TooManyLoadsError(self._options.retry_after_seconds)
             return load(keys)
         finally:
-            self._places.release()
+            places.give_back(ticket)
 
     def _behind(self, step: Background, load: LoadMany[Any] | None) -> Any:
         if self._workers is None:

@@ -1,11 +1,18 @@
 """Sharing loads inside one process: one reader loads a key, those who come meanwhile join it."""
 
+import _thread
+import threading
+import time
 from collections.abc import Callable, Hashable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
+
+_LOOK_AGAIN_SECONDS = 0.02  # for the case that whoever was woken has been interrupted
 
 
 class Latch(Protocol):
-    """What threading.Event and asyncio.Event have in common."""
+    """What `ThreadLatch` and asyncio.Event have in common."""
 
     def set(self) -> None:
         """Wake everybody who waits."""
@@ -13,6 +20,68 @@ class Latch(Protocol):
     def is_set(self) -> bool:
         """Whether it has happened."""
         ...
+
+
+class ThreadLatch:
+    """threading.Event for threads that signal handlers interrupt: each waits on a lock of its own.
+
+    An Event has one lock for all, which stays locked when an exception comes as it is taken or given back: from then on
+    everybody who waits for it or sets it hangs.
+    """
+
+    __slots__ = ("_is_set", "_waiting")
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._waiting: list[_thread.LockType] = []
+
+    def set(self) -> None:
+        """Wake everybody who waits; may be repeated after an interruption."""
+        self._is_set = True
+        for lock in self._waiting:
+            with suppress(RuntimeError):  # released before
+                lock.release()
+
+    def is_set(self) -> bool:
+        """Whether it has happened."""
+        return self._is_set
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Whether it happens in time."""
+        mine = _thread.allocate_lock()
+        mine.acquire()
+        self._waiting.append(mine)
+        if not self._is_set:  # looked at after the lock is where `set` finds it
+            mine.acquire(timeout=min(max(0.0, timeout_seconds), threading.TIMEOUT_MAX))
+        return self._is_set
+
+
+class Places:
+    """A semaphore for threads that signal handlers interrupt: no place is lost, and no lock is left locked."""
+
+    def __init__(self, places: int) -> None:
+        self._places = places
+        self._taken: set[object] = set()
+        self._freed: SimpleQueue[None] = SimpleQueue()
+
+    def take(self, ticket: object, timeout_seconds: float) -> bool:
+        """Whether a place becomes free in time; give the ticket back in any case."""
+        ends = time.monotonic() + timeout_seconds
+        while True:
+            self._taken.add(ticket)
+            if len(self._taken) <= self._places:
+                return True
+            self._taken.discard(ticket)
+            if (rest := ends - time.monotonic()) <= 0:
+                return False
+            with suppress(Empty):
+                self._freed.get(timeout=min(rest, _LOOK_AGAIN_SECONDS))
+
+    def give_back(self, ticket: object) -> None:
+        """Let the next one in."""
+        self._taken.discard(ticket)
+        if self._freed.qsize() < self._places:
+            self._freed.put(None)
 
 
 class Flight:

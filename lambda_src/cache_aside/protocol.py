@@ -137,7 +137,11 @@ class ReadThrough:
                     miss.flight = mine
                     return (yield from miss.run())[key]
             finally:
-                flights.finish(mine)
+                try:
+                    flights.finish(mine)
+                except BaseException:
+                    flights.finish(mine)  # who joined would wait for as long as a lease lasts
+                    raise
             joined = flight.turn
             yield from self._await(flight, miss)
             if flight.good_for(joined):
@@ -175,7 +179,11 @@ class ReadThrough:
                 miss.flight = mine
                 yield from miss.run()
         finally:
-            self._here.flights.finish(mine)
+            try:
+                self._here.flights.finish(mine)
+            except BaseException:
+                self._here.flights.finish(mine)
+                raise
 
 
 class Miss(Generic[T]):
@@ -198,6 +206,8 @@ class Miss(Generic[T]):
         self.deadline = here.monotonic() + patience
         self.flight: Flight | None = None
         self._bodies: dict[str, bytes] = {}
+        self._failure: Exception | None = None
+        """What the load raised."""
         self._cache_seconds = here.cache_seconds - spent_seconds
 
     @property
@@ -208,9 +218,7 @@ class Miss(Generic[T]):
     def run(self) -> Steps[dict[str, Result[T]]]:
         """Load what nobody loads, wait for the rest."""
         started = self._here.monotonic()
-        while (held := (yield from self._acquire())) is not None:
-            if held:
-                yield from self._load_and_fill(held)
+        while (yield from self._lead()):
             if not self._waiting:
                 return self.results
             if self.for_itself:
@@ -263,7 +271,11 @@ class Miss(Generic[T]):
                 if shared is mine:
                     return (yield from self._load_in_turn(mine))
             finally:
-                past.finish(mine)
+                try:
+                    past.finish(mine)
+                except BaseException:
+                    past.finish(mine)
+                    raise
             yield Join(shared.done, rest)
             if shared.error is not None:
                 return self.stand_in(shared.error)
@@ -311,19 +323,38 @@ class Miss(Generic[T]):
             self._settle(key, values.get(key), served)
         return self.results
 
-    def _acquire(self) -> Steps[dict[str, Bid[T]] | None]:
-        """Bid for every key that nobody loads: what was won. None when the cache does not answer.
+    def _lead(self) -> Steps[bool]:
+        """Bid for every key that nobody loads; load and fill what was won. False when the cache does not answer.
 
-        What was sent then may take effect all the same, so its undoing is sent behind it, and nobody fills it.
+        Whatever is raised meanwhile, every bid is taken back: it may have been sent, and won, before the reply was
+        heard of. That goes over a connection of its own, as the one that was interrupted is closed.
         """
         now = self._here.clock()
         bids = {key: mine for key, entry in self._waiting.items() if (mine := bid(self.policy, key, entry, now))}
         if not bids:
-            return {}
-        replies = yield from self._trip(
-            [mine.command for mine in bids.values()],
-            [undo(self.policy, key, mine, now) for key, mine in bids.items()],
-        )
+            return True
+        try:
+            held = yield from self._acquire(bids)
+            if held:
+                yield from self._load_and_fill(held)
+        except GeneratorExit:
+            raise  # nobody drives these steps any more, so nothing can be sent
+        except BaseException as error:
+            yield from self._trip(self._undoing(bids))
+            if error is not self._failure:
+                raise
+            if self.flight is not None:
+                self.flight.error = self._failure
+            self.stand_in(self._failure)
+            return True
+        return held is not None
+
+    def _acquire(self, bids: Mapping[str, Bid[T]]) -> Steps[dict[str, Bid[T]] | None]:
+        """Send the bids: which of them won. None when the cache does not answer.
+
+        What was sent then may take effect all the same, so its undoing is sent behind it, and nobody fills it.
+        """
+        replies = yield from self._trip([mine.command for mine in bids.values()], self._undoing(bids))
         if replies is None:
             return None
         held = {}
@@ -342,21 +373,9 @@ class Miss(Generic[T]):
 
     def _load_and_fill(self, held: Mapping[str, Bid[T]]) -> Steps[None]:
         started = self._here.monotonic()
-        try:
-            values = yield from self._load(tuple(held))
-            seconds = self._here.monotonic() - started
-            fills = [self._fill(key, mine, values.get(key), seconds) for key, mine in held.items()]
-        except GeneratorExit:
-            raise  # nobody drives these steps any more, so nothing can be sent
-        except BaseException as error:
-            now = self._here.clock()
-            yield from self._trip([undo(self.policy, key, mine, now) for key, mine in held.items()])
-            if not isinstance(error, Exception):
-                raise
-            if self.flight is not None:
-                self.flight.error = error
-            self.stand_in(error)
-            return
+        values = yield from self._load(tuple(held))
+        seconds = self._here.monotonic() - started
+        fills = [self._fill(key, mine, values.get(key), seconds) for key, mine in held.items()]
         if self.flight is not None:
             self.flight.vouch(values.get(str(self.flight.key)))
         replies = yield from self._trip(fills, [release(key, mine.token) for key, mine in held.items()])
@@ -366,6 +385,10 @@ class Miss(Generic[T]):
             elif self.flight is not None:
                 self.flight.vouch(values.get(key))
             self._settle(key, values.get(key), Served.MISS)
+
+    def _undoing(self, bids: Mapping[str, Bid[T]]) -> list[Command]:
+        now = self._here.clock()
+        return [undo(self.policy, key, mine, now) for key, mine in bids.items()]
 
     def _fill(self, key: str, mine: Bid[T], value: T | None, load_seconds: float) -> Command:
         envelope, lifetime = None, 0.0
@@ -397,8 +420,9 @@ class Miss(Generic[T]):
         try:
             loaded = yield Load(keys, self.policy.load_timeout_seconds, limited)
             event = Event.LOAD
-        except self.policy.stale_errors:
-            if self.policy.stale_if_error_seconds:
+        except Exception as error:
+            self._failure = error
+            if self.policy.stale_if_error_seconds and isinstance(error, self.policy.stale_errors):
                 self._here.source(self.policy).trip()
             raise
         else:

@@ -44,7 +44,7 @@ class Pause(msgspec.Struct, frozen=True):
 
 
 class Join(msgspec.Struct, frozen=True):
-    """Wait for this threading.Event or asyncio.Event, at most so long."""
+    """Wait for this latch, at most so long."""
 
     latch: Any
     timeout_seconds: float

@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from cache_aside import AsyncCacheAside, CacheAside, EmbeddedMetrics, Options, Policy, Served
-from faults.fake_server import FakeServer
+from faults.fake_server import FakeServer, packed, typed
 from faults.proxy import Fault, FaultProxy
 from faults.replication import client_of
 from local.engines import Valkey
@@ -186,24 +186,9 @@ class Late(socketserver.BaseRequestHandler):
         while data := self.request.recv(65536):
             reader.feed(data)
             while (command := reader.gets()) is not False:
-                reply = self.server.state.execute(self._typed(*command))
+                reply = self.server.state.execute(typed(*command))
                 time.sleep(self.delays.get(command[0], 0.0))
-                self.request.sendall(self._packed(reply))
-
-    @staticmethod
-    def _typed(name: bytes, key: bytes, *rest: Any) -> tuple[Any, ...]:
-        if name == b"SET":
-            return ("SET", key.decode(), rest[0], *(part.decode() for part in rest[1:]))
-        if name == b"EVAL":
-            target, old, new, ttl, scope = rest[1:]
-            return ("EVAL", key.decode(), 1, target.decode(), old, new, int(ttl), scope.decode())
-        return (name.decode(), key.decode())
-
-    @staticmethod
-    def _packed(reply: object) -> bytes:
-        if isinstance(reply, bytes):
-            return b"$%d\r\n%b\r\n" % (len(reply), reply)
-        return b"$-1\r\n" if reply is None else f":{reply}\r\n".encode()
+                self.request.sendall(packed(reply))
 
 
 def test_late_reply_to_a_lease_leaves_no_lease_behind() -> None:

@@ -24,4 +24,5 @@ def test_no_reader_is_given_the_reply_to_a_question_that_was_interrupted(valkey:
     seen = msgspec.json.decode(done.stdout, type=Seen)
     assert seen.interrupted > 100 or kind == "closures"
     assert seen.reads > 100
-    assert (seen.wrong, seen.errors) == ([], {})
+    assert seen.served.get("HIT", 0) > 10 or kind == "closures", "the cache was reached"
+    assert (seen.wrong, seen.errors, seen.waited) == ([], {}, 0)
