@@ -147,10 +147,10 @@ def _fill_beside_what_was_read(self: Any, key: str, mine: Any, value: Any, load_
 _acquire = protocol.Miss._acquire
 
 
-def _acquire_and_note(self: Any) -> Steps[Any]:
+def _acquire_and_note(self: Any, bids: Any) -> Steps[Any]:
     for entry in self._waiting.values():
         self.__dict__.setdefault("_first", entry)
-    return (yield from _acquire(self))
+    return (yield from _acquire(self, bids))
 
 
 def fills_keep_sections_that_were_read_before() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence

@@ -1,5 +1,6 @@
 """The synchronous client."""
 
+import inspect
 import os
 import ssl
 import time
