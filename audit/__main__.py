@@ -5,10 +5,8 @@ The exit code is 1 if anything is unexplained or out of date.
 
 import sys
 from collections.abc import Sequence
-from multiprocessing import get_context
 
 from audit.report import audit, other_settings, problems, table
-from audit.synthesis import quiet
 from stacks.accepted_findings import decisions
 
 SHOWN: Sequence[tuple[str, dict[str, str]]] = (("dev", {}), ("prod", {}), ("prod", {"database.engine": "mysql"}))
@@ -17,9 +15,7 @@ SHOWN: Sequence[tuple[str, dict[str, str]]] = (("dev", {}), ("prod", {}), ("prod
 def main() -> None:
     """Print the table, then what is wrong."""
     register = decisions()
-    # A process each: the validator of one synthesis keeps its memory until the process ends.
-    with get_context("spawn").Pool(2, initializer=quiet, maxtasksperchild=1) as processes:
-        found = processes.starmap(audit, [*SHOWN, *other_settings(register)], chunksize=1)
+    found = audit([*SHOWN, *other_settings(register)])
     wrong = dict.fromkeys(problems(found, register))
     sys.stdout.write("\n".join([*table(found[: len(SHOWN)], register), *wrong, ""]))
     sys.exit(bool(wrong))

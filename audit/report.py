@@ -1,14 +1,16 @@
 """What every pack finds in each stage, and what of it is wrong."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from audit import security_hub
 from audit.findings import Finding, accepted, unused
 from audit.linters import cfn_lint, cfn_lint_rules, checkov
-from audit.synthesis import NEEDED, rule_counts, synthesize
+from audit.synthesis import NEEDED, Audited, quiet, rule_counts, synthesize
 from stacks.accepted_findings import Decision
 from stacks.settings import StageConfig, load
 
@@ -35,21 +37,46 @@ class Audit:
         return frozenset(finding for result in self.results for finding in result.findings)
 
 
-def audit(stage: str, settings: Mapping[str, str]) -> Audit:
-    """Run every pack over a stage with `settings` laid over its own."""
-    config = load(stage, {**NEEDED[stage], **settings})
+def audit(shown: Sequence[tuple[str, Mapping[str, str]]]) -> list[Audit]:
+    """Run every pack over these stages, each with settings laid over its own."""
     with TemporaryDirectory() as directory:
-        audited = synthesize(stage, Path(directory), settings)
-        by_checkov, checkov_rules = checkov(audited)
-        results = [
-            Result(pack, rules, frozenset(audited.findings.get(pack, ()))) for pack, rules in rule_counts().items()
+        # A process each: the validator of one synthesis keeps its memory until the process ends.
+        with get_context("spawn").Pool(2, initializer=quiet, maxtasksperchild=1) as processes:
+            audited = processes.starmap(
+                synthesize, [(stage, Path(directory, str(n)), own) for n, (stage, own) in enumerate(shown)], chunksize=1
+            )
+        with ThreadPoolExecutor() as programs:
+            linted, checked, rules = (
+                programs.submit(cfn_lint, audited),
+                programs.submit(checkov, audited),
+                programs.submit(cfn_lint_rules),
+            )
+            by_linters = zip(linted.result(), checked.result(), strict=True)
+        return [
+            Audit(
+                load(stage, {**NEEDED[stage], **own}),
+                (
+                    *_in_synthesis(found),
+                    Result("cfn-lint", rules.result(), frozenset(by_cfn_lint)),
+                    Result("checkov", checkov_rules, frozenset(by_checkov)),
+                    *_security_hub(found),
+                ),
+            )
+            for (stage, own), found, (by_cfn_lint, (by_checkov, checkov_rules)) in zip(
+                shown, audited, by_linters, strict=True
+            )
         ]
-        results.append(Result("cfn-lint", cfn_lint_rules(audited.directory), frozenset(cfn_lint(audited))))
-        results.append(Result("checkov", checkov_rules, frozenset(by_checkov)))
-        if stage == "prod":  # the standard is for what must not be lost
-            by_control = frozenset(security_hub.findings(audited.templates))
-            results.append(Result("Security Hub FSBP", len(security_hub.CONTROLS), by_control))
-    return Audit(config, tuple(results))
+
+
+def _in_synthesis(audited: Audited) -> Iterator[Result]:
+    for pack, rules in rule_counts().items():
+        yield Result(pack, rules, frozenset(audited.findings.get(pack, ())))
+
+
+def _security_hub(audited: Audited) -> Iterator[Result]:
+    if audited.stage == "prod":  # the standard is for what must not be lost
+        found = frozenset(security_hub.findings(audited.templates))
+        yield Result("Security Hub FSBP", len(security_hub.CONTROLS), found)
 
 
 def other_settings(register: Sequence[Decision]) -> list[tuple[str, dict[str, str]]]:
