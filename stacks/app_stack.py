@@ -136,6 +136,7 @@ class AppStack(cdk.Stack):
             domain_name=config.domain_name,
             hosted_zone_id=config.hosted_zone_id,
             access_log_days=config.log_retention_days,
+            access_log_deletion_role=config.web.access_log_deletion_role,
             deletion_protection=config.deletion_protection,
         )
 

@@ -174,6 +174,8 @@ class DataStack(cdk.Stack):
             retention_days=retention_days,
             vault_name=config.backup.vault_name,
             new_vault_name=config.name,
+            compliance=config.backup.vault_lock == "compliance",
+            copy_to_vault_arn=config.backup.copy_to_vault_arn,
             removal_policy=kept_if_protected(config),
         )
 

@@ -216,6 +216,20 @@ class BackupConfig(Settings):
         description="Existing backup vault to use. Unset: creates one",
         examples=["central-vault"],
     )
+    vault_lock: Literal["governance", "compliance"] = Field(
+        "governance",
+        description="Lock of the vault that is created: no backup is deleted before its time. governance: whoever has "
+        "backup:DeleteBackupVaultLockConfiguration can lift it. compliance: **irreversible**: three days after the "
+        "deployment nobody can lift it, AWS included",
+        examples=["compliance"],
+    )
+    copy_to_vault_arn: str | None = Field(
+        None,
+        pattern=r"^arn:aws[a-z-]*:backup:[a-z0-9-]+:\d{12}:backup-vault:[a-zA-Z0-9_-]{2,50}$",
+        description="Vault that gets a copy of each backup, kept as long, best in another account of your "
+        "organization. It takes a vault in this region with a customer managed key, whose policy admits the copy",
+        examples=["arn:aws:backup:eu-west-1:444455556666:backup-vault:copies"],
+    )
 
 
 class AppConfig(Settings):
@@ -267,6 +281,13 @@ class WebConfig(Settings):
         (),
         description="Managed rule groups that only count what they would block, for tuning",
         examples=["AWSManagedRulesCommonRuleSet"],
+    )
+
+    access_log_deletion_role: str | None = Field(
+        None,
+        pattern=r"^[\w+=,.@-]{1,64}$",
+        description="Name of the only role that may delete access logs before they expire. Unset: nobody",
+        examples=["LogAdministrator"],
     )
 
     @property

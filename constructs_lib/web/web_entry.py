@@ -31,6 +31,7 @@ class WebEntry(Construct):
         security_group: ec2.ISecurityGroup,
         target: elbv2.IApplicationLoadBalancerTarget,
         access_log_days: int,
+        access_log_deletion_role: str | None = None,
         target_group_name: str | None = None,
         certificate_arn: str | None = None,
         domain_name: str | None = None,
@@ -43,6 +44,8 @@ class WebEntry(Construct):
         :param security_group: decides which addresses reach the listener
         :param target: what serves the requests
         :param access_log_days: days an access log is kept
+        :param access_log_deletion_role: name of the only role that may delete one before. Default: nobody. Whoever may
+            change the bucket's policy or lifecycle can still lose them: keep those rights from people
         :param target_group_name: unique in account and region, up to 32 letters, digits and hyphens. With it, the
             Lambda permission of a `LambdaService` names this target group. Default: CloudFormation makes one up, and
             every target group of the account may invoke the function
@@ -70,7 +73,7 @@ class WebEntry(Construct):
             desync_mitigation_mode=elbv2.DesyncMitigationMode.DEFENSIVE,
             deletion_protection=deletion_protection,
         )
-        self._log_access(access_log_days)
+        self._log_access(access_log_days, access_log_deletion_role)
         certificate = None
         host = self.load_balancer.load_balancer_dns_name
         if certificate_arn:
@@ -111,7 +114,7 @@ class WebEntry(Construct):
             self, "Certificate", domain_name=domain_name, validation=acm.CertificateValidation.from_dns(zone)
         )
 
-    def _log_access(self, days: int) -> None:
+    def _log_access(self, days: int, deletion_role: str | None) -> None:
         bucket = s3.Bucket(
             self,
             "AccessLogs",
@@ -141,7 +144,20 @@ class WebEntry(Construct):
                 },
             )
         )
+        bucket.add_to_resource_policy(_no_deletion(bucket, deletion_role))
         self.load_balancer.set_attribute("access_logs.s3.enabled", "true")
         self.load_balancer.set_attribute("access_logs.s3.bucket", bucket.bucket_name)
         # Creating the load balancer writes a test object, which the policy must already allow.
         self.load_balancer.node.add_dependency(cast(IDependable, bucket.policy))
+
+
+def _no_deletion(bucket: s3.Bucket, but_role: str | None) -> iam.PolicyStatement:
+    # Expiration is no request, so no policy is asked.
+    role = Stack.of(bucket).format_arn(service="iam", region="", resource="role", resource_name=but_role)
+    return iam.PolicyStatement(
+        effect=iam.Effect.DENY,
+        principals=[iam.AnyPrincipal()],
+        actions=["s3:DeleteObject", "s3:DeleteObjectVersion"],
+        resources=[bucket.arn_for_objects("*")],
+        conditions={"ArnNotEquals": {"aws:PrincipalArn": role}} if but_role else None,
+    )

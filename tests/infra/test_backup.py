@@ -1,5 +1,7 @@
 """The backup plan of the database."""
 
+from stacks.settings import settings
+from tests.infra.iam_statements import statements
 from tests.infra.synthesis import Stage, synthesize
 
 PLAN = "AWS::Backup::BackupPlan"
@@ -30,6 +32,29 @@ def test_vault_and_retention_are_settings() -> None:
     (rule,) = stage.properties(PLAN)["BackupPlan"]["BackupPlanRule"]
     assert (rule["TargetBackupVault"], rule["Lifecycle"]) == ("central-locked", {"DeleteAfterDays": 365})
     assert stage.resources(VAULT) == {}
+
+
+def test_vault_is_locked_in_governance_mode_for_as_long_as_backups_are_kept(prod: Stage) -> None:
+    assert prod.properties(VAULT)["LockConfiguration"] == {"MinRetentionDays": 35}
+
+
+def test_compliance_that_nobody_can_lift_is_only_for_those_who_ask() -> None:
+    stage = synthesize("prod", backup__vault_lock="compliance", backup__retention_days="90")
+    assert stage.properties(VAULT)["LockConfiguration"] == {"MinRetentionDays": 90, "ChangeableForDays": 3}
+    assert "irreversible" in str(settings()["backup.vault_lock"].description)
+
+
+def test_copy_goes_to_another_account_which_may_use_the_key_for_it(prod: Stage) -> None:
+    vault = "arn:aws:backup:eu-west-1:444455556666:backup-vault:copies"
+    stage = synthesize("prod", backup__copy_to_vault_arn=vault)
+    (rule,) = stage.properties(PLAN)["BackupPlan"]["BackupPlanRule"]
+    assert rule["CopyActions"] == [{"DestinationBackupVaultArn": vault, "Lifecycle": {"DeleteAfterDays": 35}}]
+    (shared, granted) = (s for s in statements(stage) if "444455556666" in str(s.get("Principal")))
+    assert "kms:Decrypt" in shared["Action"]
+    assert granted["Action"] == ["kms:CreateGrant"]
+    assert granted["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+    assert not [s for s in statements(prod) if "444455556666" in str(s.get("Principal"))]
+    assert stage.findings() == []
 
 
 def test_dev_can_have_a_plan_of_any_retention() -> None:

@@ -96,3 +96,12 @@ def test_qualifier_leads_to_another_bootstrap_stack() -> None:
 def test_a_qualifier_that_cdk_refuses_is_refused() -> None:
     with pytest.raises(ConfigError, match="bootstrap_qualifier=Shop!"):
         synthesize("prod", bootstrap_qualifier="Shop!")
+
+
+def test_nobody_deletes_access_logs_but_the_role_that_a_stage_names(stage: Stage) -> None:
+    named = synthesize(stage.name, web__access_log_deletion_role="LogAdministrator")
+    role = "arn:<AWS::Partition>:iam::<AWS::AccountId>:role/LogAdministrator"
+    for each, condition in ((stage, None), (named, {"ArnNotEquals": {"aws:PrincipalArn": role}})):
+        (deny,) = [s for s in statements(each) if "s3:DeleteObject" in s.get("Action", [])]
+        assert (deny["Effect"], deny["Principal"], deny.get("Condition")) == ("Deny", {"AWS": ["*"]}, condition)
+        assert deny["Action"] == ["s3:DeleteObject", "s3:DeleteObjectVersion"]
