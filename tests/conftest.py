@@ -84,7 +84,8 @@ def _is_for_another_engine(item: pytest.Item) -> bool:
 
 def _needs(item: pytest.Item) -> list[str]:
     engine = _argument(item, "only_on") or _argument(item, "runs_on")
-    return [*([engine] if engine else []), *(["cdk_cli"] if item.get_closest_marker("cdk_cli") else [])]
+    named = [part for part in PARTS if item.get_closest_marker(part)]
+    return [*([engine] if engine else []), *named]
 
 
 def _argument(item: pytest.Item, marker: str) -> str | None:

@@ -7,6 +7,7 @@ both, and CI=true on everything that ENGINES does not leave out.
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -38,10 +39,15 @@ def _cdk_cli() -> str | None:
     return None if found else "no CDK CLI found; npm ci"
 
 
+def _lambda_runtime() -> str | None:
+    return None if find_spec("awslambdaric") else "the runtime client of AWS Lambda is for Linux"
+
+
 PARTS = {
     "postgres": Part("on PostgreSQL", lambda: None),  # it comes from pip, as Valkey does
     "mysql": Part("on MySQL", _mariadb),
     "cdk_cli": Part("with the CDK CLI", _cdk_cli),
+    "lambda_runtime": Part("under AWS's Lambda runtime client", _lambda_runtime),
 }
 
 
