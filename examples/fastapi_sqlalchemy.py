@@ -1,7 +1,7 @@
-"""FastAPI and asynchronous SQLAlchemy: `fastapi run examples/fastapi_sqlalchemy.py`.
+"""FastAPI and asynchronous SQLAlchemy.
 
-Beside it the relay, once: `python -m examples.fastapi_sqlalchemy`. It takes DATABASE_URL
-(postgresql+psycopg://, async and sync), CACHE_HOST, CACHE_PORT and CACHE_TOKEN.
+uvicorn examples.fastapi_sqlalchemy:app   the service, with DATABASE_URL, CACHE_HOST, CACHE_PORT and CACHE_TOKEN
+python -m examples.fastapi_sqlalchemy     the relay beside it, once for all processes
 """
 
 import os
@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from cache_aside import AsyncCacheAside, CacheAside, Policy, Relay, SqlOutbox, transactions
 
-URL, SERVER = os.environ["DATABASE_URL"], (os.environ["CACHE_HOST"], int(os.environ["CACHE_PORT"]))
+URL = os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://")  # for async and sync
+SERVER = os.environ["CACHE_HOST"], int(os.environ["CACHE_PORT"])
 app, engine = FastAPI(), create_async_engine(URL)
 cache = AsyncCacheAside.connect(*SERVER, auth_token=os.environ["CACHE_TOKEN"])
 outbox = SqlOutbox(transactions(create_engine(URL).raw_connection), dialect="postgresql")

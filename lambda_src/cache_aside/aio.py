@@ -13,13 +13,12 @@ from msgspec.structs import replace
 
 from cache_aside.aio_link import AsyncLink, AsyncTransport
 from cache_aside.breaker import Breaker
-from cache_aside.cached import Cached
 from cache_aside.connection import Server, Trust
 from cache_aside.credentials import AuthToken
 from cache_aside.errors import CacheUnavailableError, LoadTimeoutError, TooManyLoadsError
 from cache_aside.flights import Flights, Queue
 from cache_aside.invalidation import identify, invalidate
-from cache_aside.keys import Namespace
+from cache_aside.keys import Cached, Namespace
 from cache_aside.observe import Event, Observer, guarded, log_once
 from cache_aside.policy import DEFAULTS, Options, Policy
 from cache_aside.protocol import ReadThrough, Surroundings

@@ -12,13 +12,12 @@ from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 from msgspec.structs import replace
 
 from cache_aside.breaker import Breaker
-from cache_aside.cached import Cached
 from cache_aside.connection import Server, Trust
 from cache_aside.credentials import AuthToken
 from cache_aside.errors import CacheUnavailableError, TooManyLoadsError
 from cache_aside.flights import Flights, Places, Queue, ThreadLatch
 from cache_aside.invalidation import identify, invalidate
-from cache_aside.keys import Namespace
+from cache_aside.keys import Cached, Namespace
 from cache_aside.link import Link, Transport
 from cache_aside.observe import Event, Observer, guarded, log_once
 from cache_aside.policy import DEFAULTS, Options, Policy

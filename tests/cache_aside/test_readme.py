@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cache_aside
 from cache_aside import CacheAside
 from faults.fake_server import FakeServer
 from tests.cache_aside.harness import FakeTransport
@@ -58,3 +59,11 @@ def arrows(*numbers: str) -> list[str]:
     """The command on each of these arrows of the README's picture: its first word in capitals."""
     labels = dict(re.findall(r'\|"([RW]\d) ([^"]*)"\|', README))
     return [re.findall(r"\b[A-Z]{3,}\b", labels[number])[0] for number in numbers]
+
+
+def test_package_names_each_of_its_modules_with_a_sentence() -> None:
+    listed = re.findall(r"^([a-z_]+)  +\S", cache_aside.__doc__ or "", re.MULTILINE)
+    modules = {path.stem for path in Path(cache_aside.__file__).parent.glob("*.py")} - {"__init__"}
+    assert len(listed) == len(set(listed))
+    assert set(listed) == modules
+    assert listed[:2] == ["protocol", "envelope"], "where a newcomer begins"

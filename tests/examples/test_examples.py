@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import json
+import shlex
 import shutil
 import tempfile
 import time
@@ -13,8 +14,10 @@ from typing import Any, NamedTuple
 import httpx
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from cache_aside import Relay, SqlOutbox
+from examples import against_make_up
 from local.engines import Postgres, Valkey
 from local.tls import ensure_certificates
 
@@ -133,10 +136,8 @@ KINDS = {"flask_app": flask, "lambda_handler": lambda_, "fastapi_sqlalchemy": fa
 @pytest.fixture(scope="module", params=sorted(KINDS))
 def shop(request: pytest.FixtureRequest, valkey: Valkey, database: str) -> Iterator[Shop]:
     """An example that has been deployed: its environment is set, its tables are made."""
-    sqlalchemy = request.param == "fastapi_sqlalchemy"
     with pytest.MonkeyPatch.context() as patch:
-        url = database.replace("postgresql://", "postgresql+psycopg://") if sqlalchemy else database
-        patch.setenv("DATABASE_URL", url)
+        patch.setenv("DATABASE_URL", database)
         patch.setenv("CACHE_HOST", "localhost")
         patch.setenv("CACHE_PORT", str(valkey.port))
         patch.setenv("CACHE_TOKEN", TOKEN)
@@ -150,8 +151,28 @@ def shop(request: pytest.FixtureRequest, valkey: Valkey, database: str) -> Itera
 
 def test_every_example_is_tested_and_short() -> None:
     lengths = {file.stem: len(file.read_text().splitlines()) for file in EXAMPLES.glob("*.py")}
-    assert set(lengths) == set(KINDS)
+    assert set(lengths) == {*KINDS, "against_make_up"}
     assert max(lengths.values()) < 60, lengths
+
+
+def test_what_the_examples_need_of_make_up_is_told_and_made(
+    valkey: Valkey, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = conninfo_to_dict(database)
+    postgres = {"port": at["port"], "username": at["user"], "password": at["password"], "database": at["dbname"]}
+    engines: dict[str, dict[str, Any]] = {"valkey": {"port": valkey.port, "password": TOKEN}, "postgres": postgres}
+    (tmp_path / "engines").mkdir()
+    for kind, engine in engines.items():
+        (tmp_path / f"engines/{kind}.json").write_text(json.dumps({"kind": kind, **engine}))
+    (tmp_path / "tls").symlink_to(valkey.certificates.ca_file.parent)
+    monkeypatch.setattr(against_make_up, "LOCAL", tmp_path)
+    for _ in range(2):
+        against_make_up.main()
+    told = dict(line.removeprefix("export ").split("=", 1) for line in capsys.readouterr().out.splitlines())
+    assert (told["CACHE_PORT"], told["CACHE_TOKEN"]) == (str(valkey.port), TOKEN)
+    with psycopg.connect(shlex.split(told["DATABASE_URL"])[0]) as connection:
+        assert connection.execute("SELECT name FROM product WHERE id = 42").fetchall() == [("Chair",)]
+        assert connection.execute("SELECT count(*) FROM cache_invalidations").fetchall() == [(0,)]
 
 
 def test_example_serves_from_the_cache_until_a_write(shop: Shop) -> None:
