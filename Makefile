@@ -19,7 +19,7 @@ READY := .venv/ready node_modules/.package-lock.json
 CODE  := app.py stacks constructs_lib lambda_src local audit faults tools tests benchmarks examples
 AUDIT := $(READY) .venv-audit/ready
 
-.PHONY: help up seed test suite beside check lint types contracts unit snapshot docs mutants soak contract-soak rotations interruptions history wheels wheels-matrix bench-cache bench-web bench-logins audit audit-deps audit-mutants settings-matrix audit-secrets iam sbom synth diff deploy destroy lock clean
+.PHONY: help up seed test suite beside check lint types contracts unit snapshot docs mutants soak contract-soak rotations interruptions history wheels wheels-matrix bench-cache bench-web bench-logins cost audit audit-deps audit-mutants settings-matrix audit-secrets iam sbom synth diff deploy destroy lock clean
 help: ## list the commands
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -123,6 +123,9 @@ bench-web: $(READY) .venv-bench/web-framework ## Falcon beside Flask and Starlet
 	PYTHONPATH="$(PYTHONPATH):$(CURDIR)/.venv-bench/web-framework" python -m benchmarks.web_framework
 
 ##@ Deploy to AWS
+cost: $(READY) ## what a stage costs a month, and what settings change: make cost STAGE=prod SETTINGS="-c cache.nodes=2"
+	@python -m tools.cost $(STAGE) $(SETTINGS)
+
 synth: $(READY) ## the CloudFormation templates: make synth STAGE=prod SETTINGS="-c certificate_arn=..."
 diff: $(READY) ## what a deployment would change
 synth diff:
