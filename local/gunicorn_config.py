@@ -2,13 +2,31 @@
 
 import os
 import threading
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import gunicorn.http.wsgi  # type: ignore[import-untyped]
+import gunicorn.util  # type: ignore[import-untyped]
 
 # As the load balancer in AWS is told, too: what serves is nobody's business.
 gunicorn.http.wsgi.SERVER = "storefront"
+
+
+def _write_problem(client: Any, status: int, _reason: str, message: str) -> None:
+    """Answers a request that never reached the app, as the app answers: gunicorn itself would write HTML."""
+    from storefront.http.codec import encode
+    from storefront.http.headers import USUAL
+    from storefront.http.problems import MEDIA_TYPE, problem
+
+    known = HTTPStatus(status)
+    body = encode(problem(known, message))
+    own = {"Connection": "close", "Content-Type": MEDIA_TYPE, "Content-Length": str(len(body))}
+    lines = [f"HTTP/1.1 {status} {known.phrase}", *(f"{name}: {value}" for name, value in (own | USUAL).items())]
+    gunicorn.util.write_nonblock(client, "\r\n".join([*lines, "", ""]).encode() + body)
+
+
+gunicorn.util.write_error = _write_problem
 
 _RUN = Path(os.environ["LOCAL_RUN"])
 _RELAY_PERIOD_SECONDS = 1

@@ -1,7 +1,7 @@
 """Writes what the docs take from the code. `make docs` runs it; a test fails when a page is another.
 
-The pages docs/settings.md, docs/alarms.md and docs/security-hub.md, the tables of docs/constructs.md, the picture of
-docs/architecture.md, which is drawn from the prod templates, and the policies that docs/iam.md offers.
+The pages docs/settings.md, docs/alarms.md and docs/security-hub.md, the tables of docs/constructs.md and docs/abuse.md,
+the picture of docs/architecture.md, which is drawn from the prod templates, and the policies that docs/iam.md offers.
 """
 
 import re
@@ -18,6 +18,7 @@ from audit.security_hub import CONTROLS, NOT_APPLICABLE
 from audit.synthesis import NEEDED
 from stacks.accepted_findings import decisions
 from stacks.settings import load
+from tools.abuse_page import attacks_table
 from tools.constructs_page import constructs_tables
 from tools.picture import Templates, picture
 from tools.settings_page import settings_page
@@ -28,11 +29,17 @@ SECURITY_HUB = DOCS / "security-hub.md"
 ALARMS = DOCS / "alarms.md"
 SETTINGS = DOCS / "settings.md"
 CONSTRUCTS = DOCS / "constructs.md"
+ABUSE = DOCS / "abuse.md"
 
 
 def with_picture(page: str, templates: Templates) -> str:
     """The page's text with its picture drawn anew. `templates` are the prod stage's, by stack id."""
     return _between(page, "picture", "\n".join(["```mermaid", *picture(templates), "```"]))
+
+
+def with_attacks(page: str) -> str:
+    """The text of docs/abuse.md with its table written anew."""
+    return _between(page, "attacks", "\n".join(attacks_table()))
 
 
 def with_constructs(page: str) -> str:
@@ -152,6 +159,7 @@ def main() -> None:
     ALARMS.write_text(alarms_page(templates))
     SETTINGS.write_text(settings_page())
     deployment.TEMPLATE.write_text(deployment.text())
+    ABUSE.write_text(with_attacks(ABUSE.read_text()))
     CONSTRUCTS.write_text(with_constructs(CONSTRUCTS.read_text()))
     ARCHITECTURE.write_text(with_picture(ARCHITECTURE.read_text(), templates))
 

@@ -12,7 +12,9 @@ from audit.iam import deployment
 from stacks.settings import settings
 from storefront.security_log import Kind
 from tests.infra.synthesis import Stage
+from tools.abuse_page import FILES, marked
 from tools.generate_docs import (
+    ABUSE,
     ALARMS,
     ARCHITECTURE,
     CONSTRUCTS,
@@ -20,6 +22,7 @@ from tools.generate_docs import (
     SETTINGS,
     alarms_page,
     security_hub_page,
+    with_attacks,
     with_constructs,
     with_picture,
 )
@@ -47,6 +50,12 @@ def test_every_setting_has_its_row_on_the_page() -> None:
 def test_tables_of_constructs_are_those_of_the_docstrings() -> None:
     page = CONSTRUCTS.read_text()
     assert page == with_constructs(page), "run `make docs`"
+
+
+def test_attacks_on_the_page_are_those_that_tests_try() -> None:
+    page = ABUSE.read_text()
+    assert page == with_attacks(page), "run `make docs`"
+    assert set(FILES) == marked()
 
 
 def test_alarms_page_is_that_of_the_templates(prod: Stage) -> None:

@@ -67,6 +67,7 @@ def test_own_programs_are_served(emulator: Emulator) -> None:
     assert client(emulator, "sts").get_caller_identity()["Account"] == ACCOUNT
 
 
+@pytest.mark.attack("call the emulator of `make up` from a web page", "403, and no CORS header")
 @pytest.mark.parametrize(
     "sent",
     [
@@ -86,10 +87,12 @@ def test_page_is_refused_even_if_it_knew_the_credential(emulator: Emulator, sent
     assert refused(ask_for_the_secret(emulator, {**emulator.credential_headers, **sent}))
 
 
+@pytest.mark.attack("rebind a DNS name to it", "403")
 def test_rebound_name_is_refused_on_the_right_port(emulator: Emulator) -> None:
     assert refused(ask_for_the_secret(emulator, {"Host": f"example.org:{emulator.port}"}))
 
 
+@pytest.mark.attack("invoke a function there by a POST without preflight", "403, and nothing runs")
 def test_simple_post_which_needs_no_preflight_runs_nothing(emulator: Emulator) -> None:
     page = {"Origin": "https://example.org", "Content-Type": "text/plain", "Sec-Fetch-Site": "cross-site"}
     body = json.dumps({"FunctionName": "evil", "Runtime": "python3.11", "Handler": "h.handler", "Role": "r"})
@@ -104,6 +107,7 @@ def test_preflight_is_refused(emulator: Emulator) -> None:
     assert refused(ask_for_the_secret(emulator, asks, method="OPTIONS"))
 
 
+@pytest.mark.attack("call it from another program without the run's credential", "403")
 @pytest.mark.parametrize("credential", [None, "", "wrong", "é"], ids=str)
 def test_request_without_the_credential_is_refused(emulator: Emulator, credential: str | None) -> None:
     headers = [] if credential is None else [(CREDENTIAL.encode(), credential.encode())]
@@ -150,6 +154,9 @@ def test_assumed_role_is_served(emulator: Emulator) -> None:
     assert answer.json()["SecretString"] == SECRET
 
 
+@pytest.mark.attack(
+    "read the environment of the shell that started it from a function", "functions get an allow-list of variables"
+)
 def test_function_sees_nothing_of_the_shell_that_started_the_emulator(emulator: Emulator) -> None:
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:
@@ -169,6 +176,7 @@ def test_function_sees_nothing_of_the_shell_that_started_the_emulator(emulator: 
     assert not {"HOME", "USER", "PYTHONPATH", "GITHUB_TOKEN"} & set(seen)
 
 
+@pytest.mark.attack("as another user of the machine, look for its credential and secrets", "nothing is readable")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user to try it")
 def test_another_user_learns_no_credential_and_no_secret(emulator: Emulator) -> None:
     family = [psutil.Process(emulator.pid), *psutil.Process(emulator.pid).children(recursive=True)]

@@ -68,6 +68,7 @@ def test_price_that_is_no_amount_is_unprocessable(operator: httpx.Client, produc
     assert "$.price" in answer.json()["detail"]
 
 
+@pytest.mark.attack("a number of thousands of digits", "422")
 def test_number_of_thousands_of_digits_is_unprocessable(operator: httpx.Client, product: str) -> None:
     assert put(operator, product, b'{"name":"Chair","price":' + b"9" * 5000 + b"}").status_code == 422
 
@@ -91,6 +92,7 @@ def test_json_of_another_shape_is_unprocessable(operator: httpx.Client, product:
     assert operator.post("/sessions", content=body, headers=JSON).status_code == 422
 
 
+@pytest.mark.attack("bodies that are not JSON, not UTF-8, or hold lone surrogates", "400")
 @pytest.mark.parametrize(
     "body",
     [
@@ -128,6 +130,7 @@ def test_parameters_and_case_of_the_media_type_do_not_matter(
     assert put(operator, product, b'{"name":"a","price":1}', content_type).status_code == 200
 
 
+@pytest.mark.attack("a body over 16 KiB", "413")
 def test_body_over_sixteen_kibibytes_is_too_large(operator: httpx.Client, product: str) -> None:
     fits = b'{"name":"a","price":1}'.ljust(16 * 1024)
     assert put(operator, product, fits).status_code == 200

@@ -131,6 +131,10 @@ def test_failure_gives_its_place_back() -> None:
             bounded.verify("x", "damaged")
 
 
+@pytest.mark.attack(
+    "starve reads with a storm of logins",
+    "a process hashes few passwords at a time; the rest get 503 with `Retry-After`",
+)
 @pytest.mark.engines
 @pytest.mark.usefixtures("environment")
 def test_storm_of_logins_is_answered_503_and_reads_beside_it_are_served(settings: Settings, slow: Slow) -> None:

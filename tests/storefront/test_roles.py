@@ -29,6 +29,9 @@ def ask(client: httpx.Client, row: Operation, token: str | None) -> httpx.Respon
     return client.request(row.method, row.path.format(**NAMED), json={}, headers=headers)
 
 
+@pytest.mark.attack(
+    "ask for every operation in every role, and in none", "each answers those alone whom the table of operations names"
+)
 @pytest.mark.parametrize("row", OPERATIONS, ids=lambda row: f"{row.method} {row.path}")
 def test_row_is_for_those_whom_it_names_and_nobody_else(
     client: httpx.Client, app: WSGIApplication, logins: dict[Role, dict[str, str]], row: Operation

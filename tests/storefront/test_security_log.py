@@ -148,6 +148,7 @@ def test_session_that_somebody_else_wrote_into_the_cache(
         assert log() == [{"event": "seal_broken"}]
 
 
+@pytest.mark.attack("read passwords, tokens or ids of sessions in the app's log", "none are there")
 def test_nothing_in_the_log_is_a_password_a_token_or_the_id_of_a_session(
     client: httpx.Client, cache: redis.Redis, caplog: pytest.LogCaptureFixture, operator: httpx.Client, token: str
 ) -> None:

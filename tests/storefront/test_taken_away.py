@@ -47,6 +47,9 @@ def rows(master: Connection, token: str) -> list[bool]:
     return [bool(row[0]) for row in master.execute(statement, [key_of(token)]).fetchall()]
 
 
+@pytest.mark.attack(
+    "use a cached session after the role was taken away", "401: all cached sessions are deleted with the change"
+)
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 def test_all_cached_sessions_end_with_the_role_by_one_write(
     operator: httpx.Client,
@@ -126,6 +129,10 @@ def test_end_that_the_cache_did_not_hear_of_is_pending_and_the_relay_delivers_it
     assert [status(operator, token) for token in cached] == [401] * 3
 
 
+@pytest.mark.attack(
+    "write with a session that stayed cached although user or role are gone",
+    "401, and nothing changes: every write checks both in its own transaction",
+)
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("taken", ["UPDATE users SET role = 'customer'", "UPDATE users SET role = NULL", "deleted"])
 def test_write_with_a_cached_session_whose_role_is_gone_is_refused_and_changes_nothing(
@@ -187,6 +194,7 @@ def waiting_for(master: Connection) -> int:
     return len(master.waiting_for_a_lock("storefront_app"))
 
 
+@pytest.mark.attack("leave a shop without an operator: two disable each other at once", "one of them is left")
 def test_of_two_operators_who_disable_each_other_one_is_left(
     operator: httpx.Client, app: WSGIApplication, second: dict[str, str], new_user: NewUser
 ) -> None:

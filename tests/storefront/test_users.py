@@ -53,6 +53,7 @@ def test_one_of_many_who_want_a_name_at_once_gets_it(app: WSGIApplication, token
         assert sorted(pool.map(create, range(4))) == [201, 409, 409, 409]
 
 
+@pytest.mark.attack("register a name that differs in case only", "names are stored in lower case; it is taken")
 def test_names_that_differ_in_case_only_are_one(operator: httpx.Client, app: WSGIApplication) -> None:
     grace = {"username": "Grace@Example.com", "password": "a password", "role": "customer"}
     assert operator.post("/users", json=grace).json()["username"] == "grace@example.com"

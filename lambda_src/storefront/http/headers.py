@@ -9,7 +9,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import falcon
 
 # What OWASP's REST Security Cheat Sheet asks of an API: nothing is sniffed, framed, run or told to another site.
-_USUAL = {
+USUAL = {
     # Only this project's cache knows when a value is obsolete: every other one has to ask before it answers.
     "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -18,7 +18,7 @@ _USUAL = {
     "X-Frame-Options": "DENY",
 }
 # Two years, what browsers' preload lists ask for at least being one. Browsers ignore it without TLS (RFC 6797, 8.1).
-_OVER_TLS = _USUAL | {"Strict-Transport-Security": "max-age=63072000; includeSubDomains"}
+_OVER_TLS = USUAL | {"Strict-Transport-Security": "max-age=63072000; includeSubDomains"}
 EVERY_ANSWER = {name.lower(): value for name, value in _OVER_TLS.items()}
 """What every answer carries, the last over HTTPS only, unless it says otherwise itself."""
 _IRREGULAR = {"etag": "ETag", "www-authenticate": "WWW-Authenticate"}
@@ -60,7 +60,7 @@ def with_usual_headers(app: WSGIApplication) -> WSGIApplication:
     def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             own = {_IRREGULAR.get(name, name.title()): value for name, value in headers}
-            usual = _OVER_TLS if environ["wsgi.url_scheme"] == "https" else _USUAL
+            usual = _OVER_TLS if environ["wsgi.url_scheme"] == "https" else USUAL
             return start_response(status, list((usual | own).items()), *rest)
 
         return app(environ, start)

@@ -20,6 +20,7 @@ ELSEWHERE = {
 }
 
 
+@pytest.mark.attack("poison the cache by a header, for others to read", "keys are made of the parsed id alone")
 @pytest.mark.parametrize("name", ELSEWHERE)
 def test_header_is_no_part_of_what_others_read(client: httpx.Client, product: str, name: str) -> None:
     poisoned = client.get(product, headers={name: ELSEWHERE[name]})
@@ -28,6 +29,7 @@ def test_header_is_no_part_of_what_others_read(client: httpx.Client, product: st
     assert b"evil.example" not in clean.content + str(clean.headers).encode()
 
 
+@pytest.mark.attack("by a query, likewise", "the same")
 @pytest.mark.parametrize("query", ["?id=2", "?product_id=2", "?_=1", "?limit=1&limit=2", "?%00"])
 def test_query_that_is_not_asked_for_is_no_part_of_what_others_read(
     client: httpx.Client, product: str, query: str
@@ -35,11 +37,13 @@ def test_query_that_is_not_asked_for_is_no_part_of_what_others_read(
     assert client.get(product + query).json() == client.get(product).json()
 
 
+@pytest.mark.attack("by the body of a GET, likewise", "the same")
 def test_body_of_a_get_is_no_part_of_what_others_read(client: httpx.Client, product: str) -> None:
     fat = client.request("GET", product, json={"id": 2, "name": "Poison"})
     assert fat.json() == client.get(product).json()
 
 
+@pytest.mark.attack("by other spellings of an id", "an id has one spelling")
 @pytest.mark.parametrize("spelled", ["01", "+1", "1 ", "1.0", "1e0", "0x1", "1_0", "-1", "0", "%EF%BC%91", "%D9%A1"])
 def test_only_one_spelling_of_an_id_is_an_id(exchange: RawExchange, cache: redis.Redis, spelled: str) -> None:
     before = set(cache.scan_iter("product:*"))
@@ -55,6 +59,9 @@ def test_keys_of_different_kinds_never_meet() -> None:
     assert {key.partition(":")[0] for key in tokens} & {key.partition(":")[0] for key in products} == set()
 
 
+@pytest.mark.attack(
+    "empty the cache with writes that are refused", "caller, body and version are checked before anything is deleted"
+)
 def test_refused_write_forgets_nothing(client: httpx.Client, operator: httpx.Client, product: str) -> None:
     operator.get(product)
     stranger = {"Authorization": "Bearer unknown"}

@@ -37,6 +37,10 @@ def first_answer(connection: socket.socket) -> tuple[int, dict[str, str]]:
     return int(lines[0].split()[1]), headers
 
 
+@pytest.mark.attack(
+    "lose the next request on a connection whose body was refused",
+    "the connection stays usable, or the answer says `Connection: close`",
+)
 @pytest.mark.parametrize("size", [16 * 1024 + 1, 64 * 1024, 200_000, 5_000_000])
 def test_refused_body_either_leaves_the_connection_usable_or_says_that_it_closes(port: int, size: int) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
@@ -78,6 +82,10 @@ CREDENTIALS = b'{"username":"nobody","password":"x"}'
 SIZE = b"%x" % len(CREDENTIALS)
 
 
+@pytest.mark.attack(
+    "chunks of a negative, hexadecimal or huge size, with a bare LF, bad trailers, or cut off",
+    "400, without a traceback",
+)
 @pytest.mark.parametrize(
     "body",
     [
@@ -115,6 +123,7 @@ def test_well_formed_chunks_are_read_to_their_end(exchange: RawExchange, trailer
     assert re.findall(rb"HTTP/1\.1 (\d{3}) ", received)[:1] == [b"401"]
 
 
+@pytest.mark.attack("a body shorter than its length", "400")
 def test_body_shorter_than_its_length_is_a_bad_request(exchange: RawExchange, log_file: Path) -> None:
     logged = log_file.stat().st_size
     received = exchange(post(b"Content-Length: 100", body=CREDENTIALS))

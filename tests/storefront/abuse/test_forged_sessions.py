@@ -35,6 +35,10 @@ def cached(client: httpx.Client, app: WSGIApplication, cache: redis.Redis, relay
     return token
 
 
+@pytest.mark.attack(
+    "copy a cached session under one's own token",
+    "401: what is cached names the hash of its token, under an HMAC whose secret the cache never sees",
+)
 def test_copy_under_the_hash_of_a_chosen_token_lets_nobody_in(
     client: httpx.Client, cached: str, cache: redis.Redis
 ) -> None:
@@ -56,6 +60,9 @@ def test_sealed_session_in_an_envelope_for_a_chosen_token_lets_nobody_in(
     assert chosen not in caplog.text
 
 
+@pytest.mark.attack(
+    "write `operator` into one's own cached session", "the HMAC does not hold, and the database is asked"
+)
 def test_customer_who_writes_operator_into_their_cached_session_stays_a_customer(
     client: httpx.Client, app: WSGIApplication, cache: redis.Redis, relay: Relay, new_user: Callable[[], dict[str, str]]
 ) -> None:
@@ -95,6 +102,10 @@ contents = st.one_of(
 entries = st.tuples(st.booleans(), contents, st.integers(0, 200))
 
 
+@pytest.mark.attack(
+    "write any bytes under the key of a session (300 generated entries)",
+    "the database is asked, as if the cache were empty; nothing is decoded before the HMAC holds",
+)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(entries)
 @example((True, b'{"session":%b,"seal":"AAAA"}' % HUGE, 0))

@@ -30,6 +30,7 @@ def hashing(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return done
 
 
+@pytest.mark.attack("learn which users exist from a login", "the same answer, and a hash of the same cost")
 def test_login_does_the_same_work_whether_the_user_exists_or_not(client: httpx.Client, hashing: Counter[str]) -> None:
     known = client.post("/sessions", json={**OPERATOR, "password": "a guess"})
     unknown = client.post("/sessions", json={"username": "nobody", "password": "a guess"})
@@ -37,6 +38,7 @@ def test_login_does_the_same_work_whether_the_user_exists_or_not(client: httpx.C
     assert list(hashing.values()) == [2]
 
 
+@pytest.mark.attack("guess tokens", "refused; a guess leaves a few bytes in the cache for a second")
 def test_guessed_tokens_are_refused_and_leave_nothing_in_the_cache_after_a_second(
     client: httpx.Client, cache: redis.Redis
 ) -> None:
@@ -60,6 +62,9 @@ def test_token_that_differs_in_one_character_is_another_token(client: httpx.Clie
         assert answer.status_code == 401
 
 
+@pytest.mark.attack(
+    "fix a session before its victim logs in", "the server makes the token and takes none from the client"
+)
 def test_login_never_adopts_a_token_that_the_client_brought(client: httpx.Client) -> None:
     chosen = secrets.token_urlsafe(32)
     headers = {"Authorization": f"Bearer {chosen}", "Cookie": f"session={chosen}"}
@@ -79,6 +84,10 @@ def small_cache(cache: redis.Redis) -> Iterator[int]:
     cache.config_set("maxmemory-policy", "noeviction")
 
 
+@pytest.mark.attack(
+    "flood the cache with ids that do not exist",
+    "each costs one small entry for at most 30 s; past `maxmemory` the cache evicts and keeps serving",
+)
 def test_flood_of_unknown_ids_is_bounded_in_memory_and_in_time(
     client: httpx.Client, cache: redis.Redis, small_cache: int
 ) -> None:

@@ -72,6 +72,10 @@ def example(schema: dict[str, Any]) -> object:
     )
 
 
+@pytest.mark.attack(
+    "SQL, Redis protocol, templates, format strings, NUL, direction marks and emoji in every text of every body",
+    "stored as text, or refused",
+)
 @pytest.mark.parametrize("text", HOSTILE, ids=NUMBERED)
 @pytest.mark.parametrize(("method", "path", "name"), list(places()), ids="-".join)
 def test_text_in_a_body_is_stored_or_refused(
@@ -83,6 +87,7 @@ def test_text_in_a_body_is_stored_or_refused(
         assert answer.json()[name] == (text.casefold() if name == "username" else text)
 
 
+@pytest.mark.attack("the same in URLs", "finds nothing")
 @pytest.mark.parametrize("text", HOSTILE, ids=NUMBERED)
 @pytest.mark.parametrize("path", ["/products/{}", "/products?cursor={}", "/products?limit={}", "/leaderboard?limit={}"])
 def test_text_in_a_url_finds_nothing(exchange: RawExchange, path: str, text: str) -> None:
@@ -91,6 +96,7 @@ def test_text_in_a_url_finds_nothing(exchange: RawExchange, path: str, text: str
     assert received.partition(b" ")[2][:3] in (b"400", b"404", b"414", b"422")
 
 
+@pytest.mark.attack("the same in headers", "changes nothing")
 @pytest.mark.parametrize("text", HOSTILE, ids=NUMBERED)
 @pytest.mark.parametrize("name", ["Authorization", "If-None-Match", "X-Forwarded-For", "User-Agent"])
 def test_text_in_a_header_changes_nothing(exchange: RawExchange, name: str, text: str) -> None:
@@ -103,6 +109,7 @@ def test_text_in_a_header_changes_nothing(exchange: RawExchange, name: str, text
     assert secret.partition(b" ")[2][:3] in (b"401", b"400", b"431")
 
 
+@pytest.mark.attack("make a command or a key of the cache of it", "none came of it")
 def test_none_of_it_becomes_a_command_or_a_key_of_the_cache(
     operator: httpx.Client, exchange: RawExchange, cache: redis.Redis
 ) -> None:
@@ -116,6 +123,7 @@ def test_none_of_it_becomes_a_command_or_a_key_of_the_cache(
     assert not [key for key in cache.scan_iter() if any(len(text) > 9 and text.encode() in key for text in HOSTILE)]
 
 
+@pytest.mark.attack("a body nested thousands deep", "refused")
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
 def test_deeply_nested_body_is_refused(operator: httpx.Client, opening: bytes) -> None:
     closing = b"]" if opening == b"[" else b"}"

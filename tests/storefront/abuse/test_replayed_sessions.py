@@ -53,6 +53,10 @@ def by_a_role_that_comes_and_goes(client: httpx.Client, _token: str, user: Crede
         assert client.put(f"/users/{user['username']}/role", json={"role": role}).status_code == 204
 
 
+@pytest.mark.attack(
+    "put back the cached entry of a session that has ended, and write",
+    "401: every write looks for the session's row in its own transaction",
+)
 @pytest.mark.parametrize("end", [by_logging_out, by_a_new_password, by_a_role_that_comes_and_goes])
 def test_no_write_is_done_for_an_entry_that_was_put_back(
     operator: httpx.Client,
@@ -80,6 +84,7 @@ def test_no_write_is_done_for_an_entry_that_was_put_back(
     assert contents(master) == before
 
 
+@pytest.mark.attack("put it back, and read", "**it lets the reader in until its seal is ten minutes old**")
 def test_reads_rely_on_an_entry_that_was_put_back_for_ten_minutes_at_most(
     client: httpx.Client, settings: Settings, cache: redis.Redis, monkeypatch: pytest.MonkeyPatch, relay: Relay
 ) -> None:

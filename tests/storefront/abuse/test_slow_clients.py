@@ -27,6 +27,7 @@ SLOW = {
 }
 
 
+@pytest.mark.attack("send requests slowly, on many connections", "nobody else waits")
 @pytest.mark.parametrize("place", SLOW)
 def test_clients_that_stop_half_way_keep_nobody_waiting(port: int, place: str) -> None:
     begin, rest, status = SLOW[place]
@@ -60,6 +61,7 @@ def test_byte_after_byte_is_a_request_too(port: int) -> None:
         assert last_status(connection, count=1) == 401
 
 
+@pytest.mark.attack("read answers slowly, or not at all", "nobody else waits")
 def test_clients_that_do_not_read_keep_nobody_waiting(port: int) -> None:
     with ExitStack() as cleanup:
         for _ in range(20):

@@ -1,5 +1,6 @@
 """Requests that a proxy and the app might read differently: none is answered as two, none reaches another path."""
 
+import json
 import re
 from pathlib import Path
 
@@ -29,6 +30,10 @@ def test_two_requests_in_order_are_two_answers(exchange: RawExchange) -> None:
     assert statuses(exchange(get + get)) == [200, 200]
 
 
+@pytest.mark.attack(
+    "two lengths, odd lengths, odd transfer encodings, folded and split headers, NUL in a header",
+    "refused; no second request gets an answer",
+)
 @pytest.mark.parametrize(
     "headers",
     [
@@ -59,6 +64,7 @@ def test_body_of_doubtful_length_is_refused_and_hides_no_request(
     assert 200 not in answers
 
 
+@pytest.mark.attack("`..`, `%2f`, `;`, `\\` and CR LF in the path", "not found")
 @pytest.mark.parametrize(
     "target",
     [
@@ -89,6 +95,7 @@ def test_path_that_is_spelled_differently_is_the_same_product(exchange: RawExcha
     assert spelled.partition(b"\r\n\r\n")[2] == plain.partition(b"\r\n\r\n")[2]
 
 
+@pytest.mark.attack("`X-HTTP-Method-Override`, `X-Original-URL` and their like", "ignored")
 @pytest.mark.parametrize(
     "name",
     [
@@ -107,18 +114,21 @@ def test_headers_that_frameworks_obey_are_not_obeyed(client: httpx.Client, produ
         assert f"/products/{answer.json()['id']}" == product
 
 
+@pytest.mark.attack("split the answer: CR LF in what a client sends", "it never becomes a header")
 @pytest.mark.parametrize("value", ["a\r\nX-Injected: yes", "a\nX-Injected: yes"])
 def test_what_a_client_sends_never_becomes_a_header(exchange: RawExchange, value: str) -> None:
     received = exchange(request(b"If-None-Match: " + value.encode(), line=b"GET /products/1 HTTP/1.1"))
     assert b"X-Injected" not in received
 
 
+@pytest.mark.attack("thousands of headers", "refused")
 @pytest.mark.parametrize("count", [200, 2000])
 def test_too_many_headers_are_refused(exchange: RawExchange, count: int) -> None:
     headers = [b"X-%d: y" % number for number in range(count)]
     assert statuses(exchange(request(*headers, line=b"GET /products/1 HTTP/1.1")))[:1] in ([400], [431])
 
 
+@pytest.mark.attack("an endless header or request line", "refused")
 def test_endless_header_and_request_line_are_refused(exchange: RawExchange) -> None:
     long = b"x" * 100_000
     assert 400 <= statuses(exchange(request(b"X: " + long, line=b"GET /products/1 HTTP/1.1")))[0] < 500
@@ -131,6 +141,7 @@ def test_server_does_not_say_what_it_is(exchange: RawExchange) -> None:
     assert not re.search(rb"(?i)gunicorn|python|falcon", received)
 
 
+@pytest.mark.attack("`//` at the beginning of the path, to get past a firewall's rules", "not found")
 @pytest.mark.parametrize("target", ["//products/1", "///products/1", "//sessions/current", "/%2Fproducts/1"])
 def test_path_with_two_slashes_at_its_beginning_is_not_found(client: httpx.Client, target: str) -> None:
     """A firewall's rules know paths by how they begin."""
@@ -138,9 +149,34 @@ def test_path_with_two_slashes_at_its_beginning_is_not_found(client: httpx.Clien
     assert client.post("http://storefront//sessions", json={}).status_code == 404
 
 
+@pytest.mark.attack("`X-Forwarded-*` and `Forwarded`", "not believed")
 @pytest.mark.parametrize("name", [b"SCRIPT_NAME", b"PATH_INFO", b"X-Forwarded-Proto"])
 def test_header_of_a_proxy_is_not_believed(exchange: RawExchange, log_file: Path, name: bytes) -> None:
     logged = log_file.stat().st_size
     received = exchange(b"GET /health/live HTTP/1.1\r\nHost: app\r\n" + name + b": /zzz\r\n\r\n")
     assert re.findall(rb"HTTP/1\.1 (\d{3}) ", received) == [b"200"]
     assert b"Traceback" not in log_file.read_bytes()[logged:]
+
+
+@pytest.mark.attack("requests that are none, with HTML in them", "an error in JSON, which no browser runs")
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"NONSENSE\r\n\r\n", 400),
+        (b"G<script>T / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: storefront\r\nbad header: x\r\n\r\n", 400),
+        (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: storefront\r\nX: " + b"a" * 10_000 + b"\r\n\r\n", 431),
+        (b"POST /sessions HTTP/1.1\r\nHost: storefront\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
+    ],
+    ids=repr,
+)
+def test_request_that_never_reaches_the_app_is_answered_as_the_app_answers(
+    exchange: RawExchange, sent: bytes, status: int
+) -> None:
+    head, _, body = exchange(sent).partition(b"\r\n\r\n")
+    assert statuses(head) == [status]
+    assert b"Content-Type: application/problem+json" in head
+    assert b"X-Content-Type-Options: nosniff" in head
+    assert json.loads(body)["status"] == status
