@@ -103,7 +103,7 @@ class Codec(Generic[T]):
     """Encodes and decodes the envelopes of one policy."""
 
     def __init__(self, value_type: type[T], schema: bytes, *, early_refresh_beta: float, stale_seconds: float) -> None:
-        self._schema = schema
+        self.schema = schema
         self._beta = early_refresh_beta
         self._stale_ms = stale_seconds * 1000
         self._encode: Callable[[T], bytes] = msgspec.json.Encoder().encode
@@ -132,7 +132,7 @@ class Codec(Generic[T]):
         load_ms = int(min(_MAX_LOAD_MS, max(1, round(load_seconds * 1000))))
         expires_ms = int(min(_MAX_MS, max(0, expires * 1000)))
         head = _HEADER.pack(b"V", os.urandom(12), 0, len(name)) + name
-        return head + _SECTION.pack(self._schema, expires_ms, load_ms, len(body)) + body + beside
+        return head + _SECTION.pack(self.schema, expires_ms, load_ms, len(body)) + body + beside
 
     def claim(self, raw: bytes, until: float) -> bytes:
         """The head of the same value under a new nonce, marked as being refreshed until then (seconds since epoch)."""
@@ -160,7 +160,7 @@ class Codec(Generic[T]):
             claimed = now_ms < claimed_ms
             schema, expires_ms, load_ms, size = _SECTION.unpack_from(raw, begin)
             body, beside, beside_ms = raw[begin + _SECTION.size :], b"", 0
-            if schema != self._schema or len(body) != size:
+            if schema != self.schema or len(body) != size:
                 mine, beside, beside_ms = self._sections(raw, begin, now_ms)
                 if not mine:
                     state = State.OTHER_SHAPE if beside or claimed else State.UNREADABLE
@@ -188,7 +188,7 @@ class Codec(Generic[T]):
             end = begin + _SECTION.size + size
             if end > len(raw):
                 raise ValueError("the section is cut off")
-            if schema == self._schema:
+            if schema == self.schema:
                 mine = raw[begin:end]
             elif not beside and now_ms < expires_ms:
                 beside, beside_ms = raw[begin:end], expires_ms

@@ -130,7 +130,7 @@ class ReadThrough:
         miss = Miss(self._here, policy, {key: entry}, spent_seconds)
         flights = self._here.flights
         while not miss.for_itself:
-            mine = flights.new(key)
+            mine = flights.new((key, policy.codec.schema))
             try:
                 flight = flights.enter(mine)
                 if flight is mine:
@@ -173,7 +173,7 @@ class ReadThrough:
         return Result(entry.value, Served.HIT)
 
     def _refresh_alone(self, key: str, entry: Entry[T], policy: Policy[T]) -> Steps[None]:
-        miss, mine = Miss(self._here, policy, {key: entry}), self._here.flights.new(key)
+        miss, mine = Miss(self._here, policy, {key: entry}), self._here.flights.new((key, policy.codec.schema))
         try:
             if self._here.flights.enter(mine) is mine:
                 miss.flight = mine
@@ -265,7 +265,7 @@ class Miss(Generic[T]):
         ends = self._here.monotonic() + most
         while (rest := ends - self._here.monotonic()) > 0:
             self._next_turn()
-            mine = past.new(keys)
+            mine = past.new((keys, self.policy.codec.schema))
             try:
                 shared = past.gather(mine)
                 if shared is mine:
@@ -290,6 +290,8 @@ class Miss(Generic[T]):
         for key, entry in tuple(self._waiting.items()):
             if entry.state is State.FRESH:
                 self._settle(key, entry.value, Served.HIT)
+                name = self.policy.name
+                log_once(f"refresh {name} {type(error)}", f"an early refresh of policy {name!r} failed", error)
             elif excused and entry.stale_ok:
                 self._settle(key, entry.value, Served.STALE)
         if self._waiting:
@@ -299,7 +301,7 @@ class Miss(Generic[T]):
     def _load_in_turn(self, mine: Flight) -> Steps[dict[str, Result[T]]]:
         """Lead the next load past the cache, when the one that runs has ended, or has had its time."""
         keys, past = tuple(self._waiting), self._here.past
-        if (before := past.running(keys)) is not None and before.load_began is not None:
+        if (before := past.running((keys, self.policy.codec.schema))) is not None and before.load_began is not None:
             yield Join(before.done, before.load_began + self.policy.lease_ms / 1000 - self._here.monotonic())
         uncached = all(entry.state is State.MARKED for entry in self._waiting.values())
         mine.load_began = self._here.monotonic()
@@ -377,7 +379,7 @@ class Miss(Generic[T]):
         seconds = self._here.monotonic() - started
         fills = [self._fill(key, mine, values.get(key), seconds) for key, mine in held.items()]
         if self.flight is not None:
-            self.flight.vouch(values.get(str(self.flight.key)))
+            self.flight.vouch(values.get(next(iter(held))))
         replies = yield from self._trip(fills, [release(key, mine.token) for key, mine in held.items()])
         for key, accepted in zip(held, replies or [0] * len(fills), strict=True):
             if accepted != 1:

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from cache_aside.errors import CacheUnavailableError
-from cache_aside.observe import SILENT, Event, Observer
+from cache_aside.observe import Event, Observer, guarded
 from cache_aside.results import Invalidation, Replicas
 
 _BATCH = 500
@@ -113,7 +113,7 @@ class Relay:
     ) -> None:
         refuse_async(cache, "a Relay", "give it a CacheAside of its own, beside the service's AsyncCacheAside")
         self._cache, self._outbox, self._window_seconds = cache, outbox, window_seconds
-        self._observer = observer or SILENT
+        self._observer = guarded(observer)
         self._repeated_on = ""  # the replication history on which this relay has repeated every deletion it could
 
     def run_once(self) -> RelayReport:

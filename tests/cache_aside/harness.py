@@ -9,7 +9,7 @@ import msgspec
 
 from cache_aside import AsyncCacheAside, Invalidation, Policy, Replicas, Result
 from cache_aside.aio_link import AsyncTransport
-from cache_aside.connection import Identity
+from cache_aside.connection import Identity, pack
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.link import Transport
 from cache_aside.steps import Deliver, RoundTrip
@@ -25,15 +25,16 @@ class Product(msgspec.Struct, frozen=True):
 
 
 class Counted:
-    """A transport that counts its round trips and can be cut."""
+    """A transport that counts its round trips and their bytes, and can be cut."""
 
     def __init__(self, inner: Transport) -> None:
         self._inner = inner
-        self.trips = 0
+        self.trips = self.sent_bytes = 0
         self.cut = False
 
     def execute(self, trip: RoundTrip) -> list[Any]:
         self.trips += 1
+        self.sent_bytes += len(pack(trip.commands))
         if self.cut:
             raise CacheUnavailableError("cut")
         return self._inner.execute(trip)
@@ -55,11 +56,12 @@ class CountedAsync:
 
     def __init__(self, inner: AsyncTransport) -> None:
         self._inner = inner
-        self.trips = 0
+        self.trips = self.sent_bytes = 0
         self.cut = False
 
     async def execute(self, trip: RoundTrip) -> list[Any]:
         self.trips += 1
+        self.sent_bytes += len(pack(trip.commands))
         if self.cut:
             raise CacheUnavailableError("cut")
         return await self._inner.execute(trip)

@@ -272,6 +272,24 @@ def test_values_of_two_releases_stand_side_by_side_and_one_del_removes_both(benc
         assert bench.cache.get_or_load(KEY, stool, policy=release) == Result(STOOL, Served.MISS)
 
 
+@pytest.mark.parametrize("cut", [False, True], ids=["in the cache", "past the cache"])
+def test_readers_of_two_shapes_of_a_key_in_one_process_share_no_load(bench: Bench, cut: bool) -> None:
+    bench.transport.cut = cut
+    names = Policy[str](name="name", value_type=str, ttl_seconds=60)
+    begun, together_with = threading.Event(), threading.Event()
+
+    def slow() -> Product:
+        begun.set()
+        together_with.wait(0.3)
+        return CHAIR
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(lambda: bench.cache.get_or_load(KEY, slow, policy=PRODUCT))
+        begun.wait(10)
+        second = threads.submit(lambda: bench.cache.get_or_load(KEY, lambda: "chair", policy=names))
+        assert (first.result().value, second.result().value) == (CHAIR, "chair")
+
+
 def test_del_while_one_release_loads_removes_the_value_of_the_other(bench: Bench) -> None:
     bench.cache.get_or_load(KEY, chair, policy=PRODUCT)
 
@@ -351,6 +369,25 @@ def test_value_that_was_loaded_is_returned_whatever_keeps_it_from_being_cached(
     assert bench.cache.get_or_load(KEY, chair, policy=rules) == Result(CHAIR, Served.MISS)
 
 
+@pytest.mark.parametrize("value", [float("nan"), "text"], ids=["NaN", "another type"])
+def test_value_that_no_hit_could_return_is_told_once(
+    bench: Bench, value: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers = Policy[Any](name=f"{bench.cache} {value}", value_type=float, ttl_seconds=60)
+    for _ in range(3):
+        assert bench.cache.get_or_load(KEY, lambda: value, policy=numbers) == Result(value, Served.MISS)
+    (record,) = [record for record in caplog.records if numbers.name in record.getMessage()]
+    assert f"cannot cache {KEY!r}" in record.getMessage()
+
+
+def test_early_refresh_sends_the_new_value_once_and_the_old_one_never(bench: Bench) -> None:
+    always = Policy[str](name="large", value_type=str, ttl_seconds=60, early_refresh_beta=1e9)
+    bench.cache.get_or_load(KEY, lambda: "o" * 50_000, policy=always)
+    bench.transport.sent_bytes = 0
+    assert bench.cache.get_or_load(KEY, lambda: "n" * 50_000, policy=always).value == "n" * 50_000
+    assert 50_000 < bench.transport.sent_bytes < 52_000
+
+
 def test_miss_and_hit_return_the_same_types(bench: Bench) -> None:
     anything = Policy[Any](name="anything", value_type=Any, ttl_seconds=60, early_refresh_beta=0)
     found = [bench.cache.get_or_load(KEY, lambda: {1: (2, 3)}, policy=anything).value for _ in range(2)]
@@ -417,10 +454,15 @@ def test_reader_drawn_for_early_refresh_loads_in_its_own_request(bench: Bench) -
     assert bench.cache.get_or_load(KEY, never, policy=PRODUCT) == Result(STOOL, Served.HIT)
 
 
-def test_early_refresh_that_fails_serves_the_value_at_hand(bench: Bench) -> None:
-    always = policy(early_refresh_beta=1e9)
+def test_early_refresh_that_fails_serves_the_value_at_hand_and_is_told_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    always = policy(early_refresh_beta=1e9, name=f"refreshed {bench.cache}")
     bench.cache.get_or_load(KEY, chair, policy=always)
-    assert bench.cache.get_or_load(KEY, failing, policy=always) == Result(CHAIR, Served.HIT)
+    for _ in range(3):
+        assert bench.cache.get_or_load(KEY, failing, policy=always) == Result(CHAIR, Served.HIT)
+    (record,) = [record for record in caplog.records if always.name in record.getMessage()]
+    assert "the database is down" in record.getMessage()
 
 
 def test_only_one_reader_refreshes_early(bench: Bench) -> None:

@@ -9,7 +9,7 @@ import redis
 
 from cache_aside import CacheAside, EmbeddedMetrics, Policy, PolicyError
 from cache_aside.breaker import Breaker
-from cache_aside.connection import Identity, Trust
+from cache_aside.connection import Conversation, Identity, Server, Trust
 from cache_aside.credentials import Credentials
 from faults.fake_server import FakeServer
 from tests.cache_aside.harness import FakeTransport
@@ -123,6 +123,20 @@ def test_token_of_the_whole_cache_is_for_connections_that_never_authenticate_aga
 def test_identity_is_read_from_info() -> None:
     info = b"# Replication\r\nrole:slave\r\nconnected_slaves:2\r\nmaster_replid:abc\r\nmaster_replid2:000\r\n"
     assert Identity.parse(info) == Identity(is_primary=False, replication_id="abc", replicas=2)
+
+
+def test_connection_that_was_idle_asks_who_its_server_is_in_the_round_trip_of_the_next_command() -> None:
+    clock = Clock()
+    conversation = Conversation(Server(host="localhost"), clock)
+    info = b"role:master\r\nconnected_slaves:0\r\nmaster_replid:abc\r\n"
+    asked = []
+    for idle in (0.0, 0.5, 2.0, 0.5):
+        clock.now += idle
+        identifies = b"INFO" in conversation.ask((("GET", "a"),))
+        asked.append(identifies)
+        told = b"$%d\r\n%b\r\n" % (len(info), info) if identifies else b""
+        assert conversation.hear(b"$1\r\nv\r\n" + told) == [b"v"]
+    assert asked == [True, False, True, False]
 
 
 def fake_cache(observer: EmbeddedMetrics | None = None) -> CacheAside:

@@ -96,6 +96,15 @@ def test_refused_row_is_told_on_each_run_and_retried_only_when_due() -> None:
     assert cache.deleted == ["other:1"]
 
 
+def test_observer_that_fails_ends_no_run() -> None:
+    class Broken:
+        def on_event(self, policy: str, event: str, seconds: float) -> None:
+            raise ZeroDivisionError
+
+    table, cache = known("other:1"), PickyCache(["other:1"])
+    assert Relay(cache, table.outbox, observer=Broken()).run_once().quarantined == 1
+
+
 def test_refusal_is_logged_once_with_its_reason_and_without_the_key(caplog: pytest.LogCaptureFixture) -> None:
     table = known("other:somebody@example.com", "other:2")
     made = Relay(PickyCache(["other:somebody@example.com"], ["other:2"]), table.outbox)
