@@ -1,5 +1,6 @@
 """An in-memory server that answers the commands this package sends, by a clock that tests move; and a socket to it."""
 
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -85,6 +86,11 @@ class FakeSocket:
 
     def __init__(self, server: FakeServer) -> None:
         self._server, self._questions, self._replies = server, hiredis.Reader(), b""
+        self._ends = socket.socketpair()
+
+    def fileno(self) -> int:
+        """Of a connection on which nothing ever arrives."""
+        return self._ends[0].fileno()
 
     def sendall(self, data: bytes) -> None:
         """Execute every command that is whole now."""

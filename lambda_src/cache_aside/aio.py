@@ -189,7 +189,10 @@ class AsyncCacheAside:
                 step = steps.send(None) if raised is None else steps.throw(raised)
                 raised = None
                 while True:
-                    step = steps.send(await self._perform(step, load))
+                    if isinstance(step, RoundTrip):
+                        step = steps.send(await self._transport.execute(step))
+                    else:
+                        step = steps.send(await self._perform(step, load))
             except BaseException as error:
                 if steps.gi_frame is None:  # type: ignore[attr-defined]  # it has ended
                     if isinstance(error, StopIteration):
@@ -199,8 +202,6 @@ class AsyncCacheAside:
 
     async def _perform(self, step: Step, load: LoadMany[Any] | None) -> Any:
         match step:
-            case RoundTrip():
-                return await self._transport.execute(step)
             case Load() if load is not None:
                 return await self._load(load, step)
             case Pause():

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import select
 import socket
 import time
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import redis
 from redis.asyncio.connection import Connection
 
 from cache_aside.breaker import Breaker
-from cache_aside.connection import Attempts, Conversation, Identity, Server, Trust, pack
+from cache_aside.connection import Attempts, Conversation, Identity, Server, Trust, doubtful, pack
 from cache_aside.dns import RESOLVER
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.link import PROBE_STEPS, accepted, handshake, meaning, rest
@@ -82,8 +83,17 @@ class AsyncChannel:
     def __init__(self, server: Server, greeting: _Greeting) -> None:
         self._server, self._greeting = server, greeting
         self._reader: Any = greeting._reader
-        self._writer: Any = greeting._writer
+        writer: Any = greeting._writer
+        self._writer = writer
         self.conversation = Conversation(server)
+        self._unread = select.poll()
+        self._unread.register(writer.get_extra_info("socket").fileno(), select.POLLIN)
+
+    @property
+    def usable(self) -> bool:
+        """Whether another question may be asked: nothing is there that nobody asked for, read already or not."""
+        read_already = self._reader._buffer or self._reader.at_eof()
+        return self.conversation.usable and not read_already and not self._unread.poll(0)
 
     @classmethod
     async def open(cls, server: Server, timeout_seconds: float, step_seconds: float = inf) -> "AsyncChannel":
@@ -109,8 +119,7 @@ class AsyncChannel:
         """
         conversation = self.conversation
         async with asyncio.timeout(timeout_seconds if timeout_seconds < inf else None):
-            credentials = self._server.credentials
-            if credentials is not None and conversation.must_log_in:
+            if conversation.must_log_in and (credentials := self._server.credentials) is not None:
                 now = credentials.clock()
                 login = ("AUTH", *await credentials.get_credentials_async())
                 accepted(await self._exchange(conversation.ask((login,))))
@@ -244,7 +253,7 @@ class AsyncLink:
         """A connection that is nobody's until it is given back."""
         while self._pool.idle:
             channel = self._pool.idle.pop()
-            if channel.conversation.usable:
+            if channel.usable:
                 return channel
             channel.close()
         return None
@@ -256,21 +265,21 @@ class AsyncLink:
             channel.close()
 
     async def _attempt(self, trip: RoundTrip) -> tuple[list[Any], Identity | None]:
-        server, attempts = self._server, Attempts(self._server, trip.commands)
+        server, attempts = self._server, None
         deadline = time.monotonic() + trip.timeout_seconds
         while True:
-            channel = self._take()
+            token, channel = server.token, self._take()
+            reused = channel is not None
             try:
-                attempts.begin(reused=channel is not None)
                 if channel is None:
                     channel = await self._open(min(server.connect_timeout_seconds, rest(deadline)))
-                    attempts.connected()
                 replies = await channel.trip(trip.commands, min(server.read_timeout_seconds, rest(deadline)))
             except (redis.RedisError, OSError) as error:
                 _close(channel, trip.undo)
                 failure = meaning(error)
-                if not attempts.another(failure):
-                    await self._failed(failure, doubtful=attempts.doubtful(failure))
+                attempts = attempts or Attempts(server, trip.commands)
+                if not attempts.another(failure, token=token, reused=reused):
+                    await self._failed(failure, doubtful=doubtful(failure, connected=channel is not None))
                     raise CacheUnavailableError(str(failure)) from error
             except asyncio.CancelledError:
                 if channel is not None:
@@ -347,12 +356,12 @@ class AsyncLink:
         seconds = self._breaker.probe_timeout_seconds
         attempts, channel = Attempts(self._server, ()), None
         while True:
+            token = self._server.token
             try:
-                attempts.begin(reused=False)
                 channel = await AsyncChannel.open(self._server, PROBE_STEPS * seconds, seconds)
                 await channel.trip((), seconds)
             except Exception as error:  # noqa: BLE001 - whatever keeps it from answering
-                if attempts.another(error):
+                if attempts.another(error, token=token, reused=False):
                     continue
                 self._observer.on_event("", Event.CACHE_ERROR, 0.0)
                 self._trip(suspicion or error)

@@ -200,7 +200,10 @@ class CacheAside:
                 step = steps.send(None) if raised is None else steps.throw(raised)
                 raised = None
                 while True:
-                    step = steps.send(self._perform(step, load))
+                    if isinstance(step, RoundTrip):
+                        step = steps.send(self._transport.execute(step))
+                    else:
+                        step = steps.send(self._perform(step, load))
             except BaseException as error:
                 if steps.gi_frame is None:  # type: ignore[attr-defined]  # it has ended
                     if isinstance(error, StopIteration):
@@ -210,8 +213,6 @@ class CacheAside:
 
     def _perform(self, step: Step, load: LoadMany[Any] | None) -> Any:
         match step:
-            case RoundTrip():
-                return self._transport.execute(step)
             case Load() if load is not None:
                 return self._load_limited(load, step.keys) if step.limited else load(step.keys)
             case Pause():

@@ -17,6 +17,7 @@ import redis
 
 from cache_aside.credentials import AuthToken, Credentials, credentials_of
 from cache_aside.errors import PolicyError
+from cache_aside.leases import COMPARE_AND_SET
 from cache_aside.observe import log_once
 from cache_aside.policy import Options
 from cache_aside.steps import Command
@@ -34,6 +35,18 @@ IDENTITY_SECONDS = 1.0
 _IDLE_SECONDS = 60.0
 _ASK_AGAIN_SECONDS = 0.5
 _READS = frozenset({"GET", "MGET", "INFO"})
+_BULK: frozenset[type] = frozenset({bytes, type(None)})
+_NUMBER: frozenset[type] = frozenset({int})
+_KINDS: dict[Any, frozenset[type]] = {
+    "GET": _BULK,
+    "SET": _BULK,
+    "EVAL": _NUMBER,
+    "DEL": _NUMBER,
+    "WAIT": _NUMBER,
+    "INFO": _BULK,
+    "AUTH": _BULK,
+}
+_NO_KIND: frozenset[type] = frozenset()
 
 
 class NotPrimaryError(redis.RedisError):
@@ -128,12 +141,15 @@ class Conversation:
     def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._server, self._monotonic = server, monotonic
         self._parser: Any = hiredis.Reader(replyError=_error)
+        self._asked: Sequence[Command] = ()
         self._replies: list[Any] = []
-        self._due = 0
+        self._due = False
         self._identifies = False
         self._identified = -inf
         self._used = monotonic()
-        self._authenticated = server.credentials.clock() if server.credentials else inf
+        credentials = server.credentials
+        self._authenticated = credentials.clock() if credentials else inf
+        self._outlives = credentials is None or not credentials.expire
         self.identity: Identity | None = None
 
     @property
@@ -144,7 +160,7 @@ class Conversation:
     @property
     def waits(self) -> bool:
         """Whether replies are due."""
-        return bool(self._due)
+        return self._due
 
     @property
     def must_log_in(self) -> bool:
@@ -153,6 +169,8 @@ class Conversation:
         Sent together with a command, a refused AUTH would not keep the server from executing the command as the user
         that the connection still is.
         """
+        if self._outlives:
+            return False
         credentials = self._server.credentials
         return credentials is not None and credentials.due(self._authenticated)
 
@@ -164,7 +182,8 @@ class Conversation:
         self._identifies = identify or now - self._identified >= IDENTITY_SECONDS
         if self._identifies:
             commands = (*commands, IDENTIFY)
-        self._due, self._replies, self._used = len(commands), [], now
+        self._asked, self._replies, self._used = commands, [], now
+        self._due = bool(commands)
         return pack(commands)
 
     def hear(self, data: bytes) -> list[Any] | None:
@@ -178,12 +197,12 @@ class Conversation:
         replies, parser = self._replies, self._parser
         try:
             parser.feed(data)
-            while len(replies) < self._due:
+            for command in self._asked[len(replies) :]:
                 reply = parser.gets()
                 if reply is False:
                     return None
-                if isinstance(reply, redis.RedisError) and not isinstance(reply, redis.ResponseError):
-                    raise reply
+                if reply.__class__ not in _KINDS.get(command[0], _NO_KIND):
+                    _check(command, reply)
                 replies.append(reply)
             surplus = parser.has_data()
         except hiredis.ProtocolError as error:
@@ -192,7 +211,7 @@ class Conversation:
             raise redis.exceptions.InvalidResponse("the server has sent more replies than there were questions")
         if self._identifies:
             self._identify(replies.pop())
-        self._due = 0
+        self._due = False
         return replies
 
     def logged_in(self, at: float) -> None:
@@ -208,15 +227,50 @@ class Conversation:
             raise NotPrimaryError("the server is a replica")
 
 
+def _check(command: Command, reply: object) -> None:
+    """Whether this is a reply to that command: a refusal, or for many keys a list of as many values.
+
+    Raises:
+        redis.RedisError: it is none, or the server is of no use now.
+    """
+    if isinstance(reply, redis.ResponseError):
+        return
+    if isinstance(reply, redis.RedisError):
+        raise reply
+    if command[0] == "MGET" and isinstance(reply, list) and len(reply) == len(command) - 1:
+        if not _BULK.issuperset(map(type, reply)):
+            raise redis.exceptions.InvalidResponse(f"MGET was answered with {reply!r:.200}")
+    elif command[0] in _KINDS or command[0] == "MGET":
+        raise redis.exceptions.InvalidResponse(f"{command[0]!s} was answered with {reply!r:.200}")
+
+
 def pack(commands: Sequence[Command]) -> bytes:
     """The bytes of all commands, for one write."""
+    if len(commands) == 1 and commands[0][0] == "GET":  # a hit is nothing else
+        key = str(commands[0][1]).encode()
+        return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key)
     parts: list[bytes] = []
     for command in commands:
         parts.append(b"*%d\r\n" % len(command))
         for part in command:
-            data = part if isinstance(part, bytes) else str(part).encode()
-            parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+            if not isinstance(part, bytes):
+                word = _WORDS.get(part)
+                if word is not None:
+                    parts.append(word)
+                    continue
+                part = str(part).encode()
+            parts.append(b"$%d\r\n%b\r\n" % (len(part), part))
     return b"".join(parts)
+
+
+def _packed(word: str) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(word), word.encode())
+
+
+_WORDS: dict[str | int, bytes] = {
+    word: _packed(word) for word in (*_KINDS, "MGET", "NX", "PX", "head", "tail", "all", "replication", COMPARE_AND_SET)
+} | {1: _packed("1")}
+"""What commands are made of again and again; the script is longer than all the rest of a fill."""
 
 
 def _error(message: str) -> redis.RedisError:
@@ -242,30 +296,19 @@ class Attempts:
     """
 
     def __init__(self, server: Server, commands: Sequence[Command]) -> None:
-        self._server = server
-        self._only_reads = all(command[0] in _READS for command in commands)
+        self._server, self._commands = server, commands
         self._made_good: set[str] = set()
-        self._token: str | None = None
-        self._connects = self._reused = False
 
-    def begin(self, *, reused: bool) -> None:
-        """Before an attempt: whether it uses a connection that exists."""
-        self._connects, self._reused, self._token = not reused, reused, self._server.token
-
-    def connected(self) -> None:
-        """The server has accepted the connection and its credentials."""
-        self._connects = False
-
-    def another(self, error: Exception) -> bool:
-        """Whether to try again on a new connection."""
-        self._server.refused(error, self._token)
+    def another(self, error: Exception, *, token: str | None, reused: bool) -> bool:
+        """Whether to try again on a new connection, after an attempt with this token, on one that existed before."""
+        self._server.refused(error, token)
         if isinstance(error, redis.AuthenticationError):
             kind = "token"
         elif isinstance(error, NotPrimaryError):
             kind = "replica"
         elif isinstance(error, _ANSWERS):
             return False
-        elif isinstance(error, redis.ConnectionError) and self._reused and self._only_reads:
+        elif isinstance(error, redis.ConnectionError) and reused and self._only_reads:
             kind = "idle"
         else:
             return False
@@ -273,9 +316,14 @@ class Attempts:
         self._made_good.add(kind)
         return again
 
-    def doubtful(self, error: Exception) -> bool:
-        """Whether one connection failed, which may be its own fault: a probe finds out about the server."""
-        return not self._connects and not isinstance(error, _ANSWERS)
+    @property
+    def _only_reads(self) -> bool:
+        return all(command[0] in _READS for command in self._commands)
+
+
+def doubtful(error: Exception, *, connected: bool) -> bool:
+    """Whether one connection failed, which may be its own fault: a probe finds out about the server."""
+    return connected and not isinstance(error, _ANSWERS)
 
 
 class Trust:

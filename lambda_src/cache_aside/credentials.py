@@ -71,6 +71,11 @@ class Credentials(redis.CredentialProvider):
         """The same for an event loop, which reading a secret must not block."""
         return await asyncio.to_thread(self.get_credentials)
 
+    @property
+    def expire(self) -> bool:
+        """Whether a connection has to authenticate again some time."""
+        return self._connection_seconds < inf
+
     def due(self, authenticated: float) -> bool:
         """Whether a connection that authenticated at that time, by `clock`, has to do it again."""
         return self.clock() - authenticated >= self._connection_seconds

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import select
 import socket
 import threading
 import time
@@ -17,7 +18,7 @@ from redis.connection import Connection
 from redis.retry import Retry
 
 from cache_aside.breaker import Breaker
-from cache_aside.connection import Attempts, Conversation, Identity, Server, Trust, pack
+from cache_aside.connection import Attempts, Conversation, Identity, Server, Trust, doubtful, pack
 from cache_aside.dns import RESOLVER
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.observe import SILENT, Event, Observer
@@ -128,10 +129,21 @@ class Channel:
         self._greeting: Any = _Greeting(server, timeout_seconds, min(step_seconds, timeout_seconds))
         self._greeting.connect()  # type: ignore[no-untyped-call]
         self._server = server
-        self._socket: Any = self._greeting._sock
+        connected: Any = self._greeting._sock
+        self._socket = connected
         self._timeout: float | None = None
         self._sent = True
         self.conversation = Conversation(server)
+        self._unread = select.poll()
+        self._unread.register(connected, select.POLLIN)
+
+    @property
+    def usable(self) -> bool:
+        """Whether another question may be asked: nobody has hung up, and nothing is there that nobody asked for.
+
+        It would be taken for the answer. The half microsecond that a look at the socket takes is a fiftieth of a hit.
+        """
+        return self.conversation.usable and not self._unread.poll(0)
 
     def trip(self, commands: Sequence[Command], timeout_seconds: float, *, identify: bool = False) -> list[Any]:
         """Send everything at once and read every reply.
@@ -140,15 +152,15 @@ class Channel:
             redis.RedisError, OSError: what went wrong; the channel is of no more use.
         """
         conversation = self.conversation
-        credentials = self._server.credentials
-        if credentials is not None and conversation.must_log_in:
+        if conversation.must_log_in and (credentials := self._server.credentials) is not None:
             now = credentials.clock()
             accepted(self._exchange(conversation.ask((("AUTH", *credentials.get_credentials()),)), timeout_seconds))
             conversation.logged_in(now)
         return self._exchange(conversation.ask(commands, identify=identify), timeout_seconds)
 
     def _exchange(self, question: bytes, timeout_seconds: float) -> list[Any]:
-        self._set_timeout(timeout_seconds)
+        if timeout_seconds != self._timeout:
+            self._set_timeout(timeout_seconds)
         self._sent = False
         self._socket.sendall(question)
         self._sent = True
@@ -173,10 +185,9 @@ class Channel:
             self._greeting.disconnect()
 
     def _set_timeout(self, seconds: float) -> None:
-        if seconds != self._timeout:
-            self._timeout = None
-            self._socket.settimeout(seconds)
-            self._timeout = seconds
+        self._timeout = None
+        self._socket.settimeout(seconds)
+        self._timeout = seconds
 
 
 class _Local(threading.local):
@@ -250,27 +261,28 @@ class Link:
     def _take(self) -> Channel | None:
         """The thread's connection, nobody's until it is given back: a signal handler that reads gets its own."""
         channel, self._local.channel = self._local.channel, None
-        if channel is not None and not channel.conversation.usable:
+        if channel is not None and not channel.usable:
             _close(channel)
             return None
         return channel
 
     def _attempt(self, trip: RoundTrip) -> tuple[list[Any], Identity | None]:
-        server, attempts = self._server, Attempts(self._server, trip.commands)
-        deadline = time.monotonic() + trip.timeout_seconds
+        server, attempts, timeout = self._server, None, trip.timeout_seconds
+        deadline = inf if timeout == inf else time.monotonic() + timeout
         while True:
-            channel = self._take()
+            token, channel = server.token, self._take()
+            reused = channel is not None
             try:
-                attempts.begin(reused=channel is not None)
                 if channel is None:
                     channel = Channel(server, min(server.connect_timeout_seconds, rest(deadline)))
-                    attempts.connected()
-                replies = channel.trip(trip.commands, min(server.read_timeout_seconds, rest(deadline)))
+                seconds = server.read_timeout_seconds
+                replies = channel.trip(trip.commands, seconds if deadline == inf else min(seconds, rest(deadline)))
             except (redis.RedisError, OSError) as error:
                 _close(channel, trip.undo)
                 failure = meaning(error)
-                if not attempts.another(failure):
-                    self._failed(failure, doubtful=attempts.doubtful(failure))
+                attempts = attempts or Attempts(server, trip.commands)
+                if not attempts.another(failure, token=token, reused=reused):
+                    self._failed(failure, doubtful=doubtful(failure, connected=channel is not None))
                     raise CacheUnavailableError(str(error)) from error
             except BaseException:
                 _close(channel, trip.undo)
@@ -306,12 +318,12 @@ class Link:
         seconds = self._breaker.probe_timeout_seconds
         attempts, channel = Attempts(self._server, ()), None
         while True:
+            token = self._server.token
             try:
-                attempts.begin(reused=False)
                 channel = Channel(self._server, PROBE_STEPS * seconds, seconds)
                 channel.trip((), seconds)
             except Exception as error:  # noqa: BLE001 - whatever keeps it from answering
-                if attempts.another(error):
+                if attempts.another(error, token=token, reused=False):
                     continue
                 self._observer.on_event("", Event.CACHE_ERROR, 0.0)
                 self._trip(suspicion or error)

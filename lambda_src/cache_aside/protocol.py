@@ -24,7 +24,7 @@ from cache_aside.breaker import Breaker
 from cache_aside.envelope import Entry, State
 from cache_aside.errors import CacheUnavailableError, LoadTimeoutError
 from cache_aside.flights import Flight, Flights, Queue
-from cache_aside.keys import checked
+from cache_aside.keys import check, checked
 from cache_aside.leases import Bid, bid, fill, get, release, undo
 from cache_aside.observe import SILENT, Event, Observer, log_once
 from cache_aside.policy import Policy
@@ -74,7 +74,7 @@ class ReadThrough:
 
     def get(self, key: str, policy: Policy[T], *, behind: bool = False) -> Steps[Result[T]]:
         """One key. Behind: the load may go on when its caller has left, as it brings its own arguments."""
-        checked((key,))
+        check(key)
         began = self._here.monotonic()
         try:
             (raw,) = yield RoundTrip((get(key),), policy.fail_closed)

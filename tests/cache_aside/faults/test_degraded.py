@@ -7,8 +7,9 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,13 +18,14 @@ import msgspec
 import pytest
 import redis
 
-from cache_aside import AsyncCacheAside, CacheAside, EmbeddedMetrics, Options, Policy, Served
-from faults.fake_server import FakeServer, packed, typed
+from cache_aside import AsyncCacheAside, CacheAside, EmbeddedMetrics, Options, Policy, Result, Served
+from faults.fake_server import INFO, FakeServer, packed, typed
 from faults.proxy import Fault, FaultProxy
 from faults.replication import client_of
 from local.engines import Valkey
 from tests.cache_aside.conftest import AUTH_TOKEN, tls_of
 from tests.cache_aside.faults.conftest import QUICK, Connect
+from tests.cache_aside.harness import Cache, OnLoop
 
 NUMBER = Policy(name="number", value_type=int, ttl_seconds=60, early_refresh_beta=0)
 PATIENT = Options(connect_timeout_seconds=5, read_timeout_seconds=5)
@@ -34,27 +36,116 @@ async def one() -> int:
     return 1
 
 
-class Odd(socketserver.BaseRequestHandler):
-    """Answers INFO with nothing that anybody expects."""
+class Scripted(socketserver.BaseRequestHandler):
+    """Answers each kind of command with the same bytes every time, and INFO as a primary does unless told otherwise."""
+
+    answers: ClassVar[dict[bytes, bytes]] = {}
+    info = packed(INFO % (b"master", 0, b"a" * 40))
 
     def handle(self) -> None:
-        while self.request.recv(65536):
-            self.request.sendall(b"$-1\r\n$4\r\nwhat\r\n")
+        reader = hiredis.Reader()
+        while data := self.request.recv(65536):
+            reader.feed(data)
+            while (command := reader.gets()) is not False:
+                self.answer(command)
+
+    def answer(self, command: list[bytes]) -> None:
+        """One reply."""
+        self.request.sendall(self.answers.get(command[0], self.info if command[0] == b"INFO" else b":1\r\n"))
 
 
-@pytest.fixture
-def odd_port() -> Iterator[int]:
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Odd) as server:
+@contextmanager
+def serving(handler: type[socketserver.BaseRequestHandler]) -> Iterator[int]:
+    """The port of a server that handles connections so."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield server.server_address[1]
         server.shutdown()
 
 
-def test_server_that_says_odd_things_about_itself_is_bypassed_and_raises_nothing(odd_port: int) -> None:
-    cache = CacheAside.connect("127.0.0.1", odd_port, tls=False, options=Options(invalidation_seconds=0.1))
-    assert {cache.get_or_load(KEY, lambda: 1, policy=NUMBER).served for _ in range(3)} == {Served.BYPASS}
-    assert cache.invalidate(KEY).pending
+@pytest.fixture(params=["sync", "async"])
+def reach(request: pytest.FixtureRequest) -> Iterator[Callable[[int], Cache]]:
+    """Make a client of a port without TLS."""
+    made: list[Cache] = []
+
+    def make(port: int) -> Cache:
+        options = Options(connect_timeout_seconds=5, read_timeout_seconds=5, invalidation_seconds=0.5)
+        sync = request.param == "sync"
+        client = CacheAside if sync else AsyncCacheAside
+
+        def connect() -> CacheAside | AsyncCacheAside:
+            return client.connect("127.0.0.1", port, tls=False, options=options)
+
+        made.append(connect() if sync else OnLoop(connect))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for cache in made:
+        cache.close()
+
+
+def test_server_that_says_odd_things_about_itself_is_bypassed_and_raises_nothing(
+    reach: Callable[[int], Cache],
+) -> None:
+    odd = type("Odd", (Scripted,), {"answers": {b"GET": b"$-1\r\n"}, "info": b"$4\r\nwhat\r\n"})
+    with serving(odd) as port:
+        cache = reach(port)
+        assert {cache.get_or_load(KEY, lambda: 1, policy=NUMBER).served for _ in range(3)} == {Served.BYPASS}
+        assert cache.invalidate(KEY).pending
+
+
+@pytest.mark.parametrize(
+    ("command", "reply"),
+    [
+        (b"GET", b":5\r\n"),
+        (b"GET", b"*1\r\n:1\r\n"),
+        (b"GET", b"*0\r\n"),
+        (b"SET", b":1\r\n"),
+        (b"EVAL", b"$1\r\n1\r\n"),
+        (b"MGET", b"*0\r\n"),
+        (b"MGET", b"*-1\r\n"),
+        (b"MGET", b":5\r\n"),
+        (b"MGET", b"*1\r\n$-1\r\n"),
+        (b"MGET", b"*2\r\n:1\r\n:2\r\n"),
+        (b"MGET", b"$3\r\nall\r\n"),
+        (b"DEL", b"$2\r\nOK\r\n"),
+        (b"DEL", b"$-1\r\n"),
+    ],
+)
+def test_reply_of_a_kind_that_the_command_does_not_have_is_a_failed_connection_and_no_error(
+    reach: Callable[[int], Cache], command: bytes, reply: bytes
+) -> None:
+    usual = {b"GET": b"$-1\r\n", b"SET": b"$-1\r\n", b"MGET": b"*2\r\n$-1\r\n$-1\r\n"}
+    with serving(type("Odd", (Scripted,), {"answers": usual | {command: reply}})) as port:
+        cache = reach(port)
+        one = cache.get_or_load(KEY, lambda: 1, policy=NUMBER)
+        many = cache.get_many_or_load([KEY, "number:2"], lambda missing: dict.fromkeys(missing, 1), policy=NUMBER)
+        assert [one.value, *(result.value for result in many.values())] == [1, 1, 1]
+        assert (one.served is Served.BYPASS) == (command in (b"GET", b"SET"))
+        assert cache.invalidate(KEY).confirmed == (command != b"DEL")
+
+
+def test_reply_to_nothing_that_comes_later_is_not_taken_for_the_answer_to_the_next_question(
+    reach: Callable[[int], Cache],
+) -> None:
+    right, wrong = (
+        packed(NUMBER.codec.encode(KEY, value, expires=time.time() + 60, load_seconds=0.01)) for value in (1, 2)
+    )
+    connections = []
+
+    class Babbling(Scripted):
+        answers: ClassVar = {b"GET": right}
+
+        def setup(self) -> None:
+            connections.append(self.request)
+
+    with serving(Babbling) as port:
+        cache = reach(port)
+        for _ in range(3):
+            assert cache.get_or_load(KEY, lambda: 3, policy=NUMBER) == Result(1, Served.HIT)
+            connections[-1].sendall(wrong)
+        assert len(connections) == 3
 
 
 @pytest.mark.engines
@@ -195,7 +286,7 @@ def test_late_reply_to_a_lease_leaves_no_lease_behind() -> None:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Late) as server:
         server.daemon_threads = True
         server.state = FakeServer(time.monotonic)  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         options = Options(probe_timeout_seconds=1)
         cache = CacheAside.connect("127.0.0.1", server.server_address[1], tls=False, options=options)
         assert cache.get_or_load(KEY, lambda: 1, policy=NUMBER).served is Served.BYPASS
@@ -218,7 +309,7 @@ def test_slow_cache_costs_a_read_no_more_than_one_timeout_and_one_probe() -> Non
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Slow) as server:
         server.daemon_threads = True
         server.state = FakeServer(time.monotonic)  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         cache = CacheAside.connect("127.0.0.1", server.server_address[1], tls=False)
         found = [cache.get_or_load(f"number:{number}", lambda: 1, policy=NUMBER).served for number in range(3)]
         assert found == [Served.BYPASS] * 3, "a lease would take the read past 250 ms"
