@@ -113,7 +113,7 @@ wheels-matrix: $(READY) ## hold cache_aside's contract against old and new relea
 	@python -m tools.releases
 
 ##@ Measure
-bench-cache: $(READY) .venv-bench/cache ## beside redis-py, dogpile.cache, cashews and aiocache: writes docs/benchmarks
+bench-cache: $(READY) .venv-bench/cache ## limits, and other libraries beside: writes docs/benchmarks
 	PYTHONPATH="$(PYTHONPATH):$(CURDIR)/.venv-bench/cache" python -m benchmarks.cache_libraries
 
 bench-logins: $(READY) ## 64 clients log in to a running `make up` beside readers: what reads cost with and without them

@@ -98,6 +98,27 @@ class RedisPy(Contender):
         return [decode(raw) for raw in self._client.mget(keys)]
 
 
+class ClientSide(RedisPy):
+    """redis-py's own cache in the process, which the server tells what has changed (RESP3 tracking).
+
+    redis-py allows it for Redis 7.4 and newer only. Valkey speaks the same protocol, so that check is taken away here.
+    """
+
+    @property
+    def _client(self) -> Any:
+        if not hasattr(self._local, "client"):
+            connection: Any = import_module("redis.connection").CacheProxyConnection
+            connection.DEFAULT_SERVER_NAME, connection.MIN_ALLOWED_VERSION = "valkey", "0.0.0"
+            self._local.client = redis.Redis(
+                **self._options,
+                single_connection_client=True,
+                protocol=3,
+                cache_config=import_module("redis.cache").CacheConfig(),
+                maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            )
+        return self._local.client
+
+
 class OurSync(Contender):
     """cache_aside.CacheAside."""
 
@@ -262,6 +283,7 @@ class AioCache(AsyncContender):
 SYNC: dict[str, type[Contender]] = {
     "redis-py": RedisPy,
     "cache_aside": OurSync,
+    "redis-py, client-side cache": ClientSide,
     "dogpile": Dogpile,
     "dogpile, lock in Redis": DogpileDistributed,
 }

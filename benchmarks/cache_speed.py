@@ -10,7 +10,19 @@ from typing import Any
 import msgspec
 import redis
 
-from benchmarks.cache_contenders import ASYNC, POLICY, PRODUCT, SYNC, Address, OurSync, RedisPy, encode
+from benchmarks.cache_contenders import (
+    ASYNC,
+    POLICY,
+    PRODUCT,
+    SYNC,
+    Address,
+    OurAsync,
+    OurSync,
+    Product,
+    RedisAsync,
+    RedisPy,
+    encode,
+)
 
 BATCH = [f"batch:{number}" for number in range(50)]
 
@@ -21,6 +33,8 @@ class Timing(msgspec.Struct):
     p50: float
     p99: float
     ratio: float = 0.0
+    deleted: float = 0.0
+    """The share of reads right after a DEL that were answered with what it had deleted."""
 
 
 async def _loaded() -> Any:
@@ -32,12 +46,14 @@ class Subject:
 
     def __init__(self, name: str, address: Address, loop: asyncio.AbstractEventLoop, operator: redis.Redis) -> None:
         self.name, self._loop, self._operator = name, loop, operator
+        self.misses = self.loads = 0
         self._key, self._batch = f"{name}:hit", [f"{name}:{key}" for key in BATCH]
         self._sync = SYNC[name](address) if name in SYNC else None
         self._async: Any = None if name in SYNC else loop.run_until_complete(self._make(name, address))
         self.measure("hit", 1)
         for key in self._batch:
             self._fill(key)
+        self.misses = self.loads = 0
 
     async def _make(self, name: str, address: Address) -> Any:
         return ASYNC[name](address)
@@ -58,13 +74,18 @@ class Subject:
         for _ in range(times):
             if what == "miss":
                 self._operator.delete(key)
+                self.misses += 1
             begin = time.perf_counter()
             if what == "batch":
                 self._sync.get_many(self._batch)
             else:
-                self._sync.get(key, lambda: PRODUCT)
+                self._sync.get(key, self._load)
             found.append(time.perf_counter() - begin)
         return found
+
+    def _load(self) -> Product:
+        self.loads += 1
+        return PRODUCT
 
     async def _measure_async(self, what: str, times: int) -> list[float]:
         key = f"{self.name}:miss" if what == "miss" else self._key
@@ -92,7 +113,10 @@ def side_by_side(address: Address, what: str, *, rounds: int, times: int) -> dic
                 measured = subject.measure(what, times)
                 if number:  # the first round warms up
                     seconds[subject.name].append(measured)
-    return {name: _timing(found, seconds[_floor(name)]) for name, found in seconds.items()}
+    made = {name: _timing(found, seconds[_floor(name)]) for name, found in seconds.items()}
+    for subject in subjects:
+        made[subject.name].deleted = 1 - subject.loads / subject.misses if subject.misses else 0.0
+    return made
 
 
 def _floor(name: str) -> str:
@@ -134,6 +158,29 @@ def _hits(contender: Any, count: int, times: int) -> tuple[float, float]:
     for thread in threads:
         thread.join()
     return count * times / (time.perf_counter() - begin), statistics.median(found)
+
+
+def over_tasks(address: Address, count: int, *, times: int) -> float:
+    """The ratio of cache_aside's time to redis.asyncio's for the hits of so many tasks at once."""
+
+    async def read(contender: Any) -> float:
+        async def one() -> None:
+            for _ in range(times):
+                await contender.get(type(contender).__name__, _loaded)
+
+        await contender.get(type(contender).__name__, _loaded)
+        begin = time.perf_counter()
+        await asyncio.gather(*(one() for _ in range(count)))
+        return time.perf_counter() - begin
+
+    async def rounds() -> float:
+        floor, ours = RedisAsync(address), OurAsync(address)
+        for contender in (floor, ours):
+            await read(contender)  # opens the connections
+        found = [(await read(floor), await read(ours)) for _ in range(7)]
+        return statistics.median(mine / theirs for theirs, mine in found)
+
+    return asyncio.run(rounds())
 
 
 def over_keys(address: Address, counts: list[int], *, times: int) -> Iterator[tuple[int, float, float]]:
