@@ -133,7 +133,7 @@ synth diff:
 
 deploy: $(READY) ## deploy to the AWS account and region that the stage configures
 	python -m stacks.preflight -c stage=$(STAGE) $(SETTINGS)
-	npx cdk deploy --all -c stage=$(STAGE) $(SETTINGS)
+	python -m stacks.deployment -c stage=$(STAGE) $(SETTINGS)
 
 destroy: $(READY) ## delete a stage from AWS; what its removal policies retain stays
 	python -m stacks.preflight -c stage=$(STAGE) $(SETTINGS)

@@ -55,6 +55,8 @@ def build(
     AppStack(app, "App", config=config, env=env, network=network, data=data)
     cdk.Tags.of(app).add("project", "cache-aside")
     cdk.Tags.of(app).add("stage", config.stage)
+    if config.instance:
+        cdk.Tags.of(app).add("instance", config.instance)
     _attach_rules(app)
     if acknowledged:
         acknowledge(app, config)

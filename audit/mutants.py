@@ -110,6 +110,10 @@ def _without_conditions(role: Any) -> None:
     role.add_property_deletion_override("AssumeRolePolicyDocument.Statement.0.Condition")
 
 
+def _retained(resource: Any) -> None:
+    resource.cfn_options.deletion_policy = cdk.CfnDeletionPolicy.RETAIN
+
+
 MUTANTS = (
     _mutant("the cache is not encrypted", "CACHE_NOT_ENCRYPTED", CACHE, at_rest_encryption_enabled=False),
     _mutant("the cache uses a key of AWS", "CACHE_NOT_ENCRYPTED", CACHE, kms_key_id=None),
@@ -174,6 +178,23 @@ MUTANTS = (
         "ENDPOINT_WITHOUT_GROUP",
         "Network/Network/SecretsManager/Resource",
         security_group_ids=[],
+    ),
+    *(
+        Mutant(f"a failed creation leaves {what}", "RETAINED_BY_A_FAILED_CREATION", construct, _retained)
+        for what, construct in (
+            ("the vault", "Data/DatabaseBackup/Vault/Resource"),
+            ("the key of the logs", "Network/LogKey/Resource"),
+            ("the firewall's log", "App/Firewall/LogGroup/Resource"),
+        )
+    ),
+    _mutant(
+        "every stage has the same vault",
+        "NAME_OF_NO_STAGE",
+        "Data/DatabaseBackup/Vault/Resource",
+        backup_vault_name="backups",
+    ),
+    _mutant(
+        "every stage has the same token", "NAME_OF_NO_STAGE", "Data/AuthToken/Resource/Resource", name="cache/token"
     ),
     _mutant("the database is not encrypted", "AwsSolutions-RDS2", DATABASE, storage_encrypted=False),
     _mutant("the database is public", "NIST.800.53.R5-RDSInstancePublicAccess", DATABASE, publicly_accessible=True),

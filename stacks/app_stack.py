@@ -137,7 +137,7 @@ class AppStack(cdk.Stack):
             hosted_zone_id=config.hosted_zone_id,
             access_log_days=config.log_retention_days,
             access_log_deletion_role=config.web.access_log_deletion_role,
-            deletion_protection=config.deletion_protection,
+            deletion_protection=config.deletion_protection and "app" not in config.creating,
         )
 
     def _firewall(self, config: StageConfig, network: NetworkStack, entry: WebEntry) -> WebFirewall:

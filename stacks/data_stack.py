@@ -162,6 +162,7 @@ class DataStack(cdk.Stack):
             insights=settings.insights,
             monitoring_interval_seconds=settings.monitoring_interval_seconds,
             deletion_protection=config.deletion_protection,
+            created="data" not in config.creating,
             log_settings=log_settings(config, network.log_key),
         )
 

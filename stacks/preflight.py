@@ -106,11 +106,16 @@ def _auth_token_secret(session: boto3.Session, stack_name: str) -> str | None:
     return outputs.get("AuthTokenSecretArn")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Check what the command line names, with the same ``-c KEY=VALUE`` that the CDK CLI takes."""
+def context_of(arguments: Sequence[str] | None) -> dict[str, str]:
+    """What ``-c KEY=VALUE`` gives: the stage and its settings."""
     parser = argparse.ArgumentParser(prog="stacks.preflight", description=__doc__)
     parser.add_argument("-c", "--context", action="append", default=[], metavar="KEY=VALUE", help="stage or a setting")
-    overrides = dict(_pair(text) for text in parser.parse_args(arguments).context)
+    return dict(_pair(text) for text in parser.parse_args(arguments).context)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Check what the command line names, with the same ``-c KEY=VALUE`` that the CDK CLI takes."""
+    overrides = context_of(arguments)
     try:
         config = load(overrides.pop("stage", DEFAULT_STAGE), overrides)
         session = boto3.Session()

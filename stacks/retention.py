@@ -19,8 +19,12 @@ RETENTION_DAYS = {
 
 
 def kept_if_protected(config: StageConfig) -> cdk.RemovalPolicy:
-    """Of keys, secrets and logs: outlive the stack where the stage protects its data, go with it elsewhere."""
-    return cdk.RemovalPolicy.RETAIN if config.deletion_protection else cdk.RemovalPolicy.DESTROY
+    """Of keys, secrets and logs: outlive the stack where the stage protects its data, go with it elsewhere.
+
+    What a failed first deployment made goes with its rollback in any case: plain Retain would leave it behind, and the
+    next attempt would find its name taken.
+    """
+    return cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if config.deletion_protection else cdk.RemovalPolicy.DESTROY
 
 
 def log_settings(config: StageConfig, key: kms.IKey) -> LogSettings:

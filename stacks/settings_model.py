@@ -15,6 +15,7 @@ MOST_ADDRESSES_WITHOUT_TLS = 2**16  # what a company has, and not the world: pas
 CLASSES_WITHOUT_INSIGHTS = ("micro", "small")  # of MySQL
 
 Text = Annotated[str, Field(min_length=1)]
+_STACKS = ("network", "data", "app")
 FirewallGroup = Literal[
     "AWSManagedRulesAmazonIpReputationList",
     "AWSManagedRulesCommonRuleSet",
@@ -342,6 +343,19 @@ class StageConfig(Settings):
         "is deleted",
         examples=["true"],
     )
+    instance: str | None = Field(
+        None,
+        pattern=r"^[a-z][a-z0-9]{0,9}$",
+        description="Name of one of several copies of the stage in one account and region, up to 10 letters and "
+        "digits, and part of every name: another one is another, empty copy. Unset: the copy without a name",
+        examples=["blue"],
+    )
+    creating: tuple[Literal["data", "app"], ...] = Field(
+        (),
+        description="Set by `make deploy` alone: the stacks that are being created. Their database and load balancer "
+        "are not yet protected, so that a failed creation can be cleaned up and repeated",
+        examples=["data,app"],
+    )
     log_retention_days: Literal[7, 30, 90, 180, 365, 731, 1827] = Field(description="Days to keep each log")
     network: NetworkConfig
     cache: CacheConfig
@@ -353,7 +367,7 @@ class StageConfig(Settings):
     @property
     def name(self) -> str:
         """What the physical names of the stage begin with, and all of its database's and its firewall's."""
-        return f"cache-aside-{self.stage}"
+        return f"cache-aside-{self.stage}" + (f"-{self.instance}" if self.instance else "")
 
     def stack_name(self, stack: Literal["network", "data", "app"]) -> str:
         """The name of one of the stage's stacks."""
@@ -388,6 +402,10 @@ class StageConfig(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.instance in _STACKS:
+            raise ValueError(
+                f"instance={self.instance} is the name of a stack: give another one. Example: instance=blue"
+            )
         if (self.domain_name is None) != (self.hosted_zone_id is None):
             raise ValueError(
                 "domain_name and hosted_zone_id go together: give both or neither. Example: "

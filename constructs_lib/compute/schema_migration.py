@@ -40,7 +40,7 @@ class SchemaMigration(Construct):
         schema_hash: str,
         sample_data: bool = False,
         reserve_concurrency: bool = False,
-        secret_removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
+        secret_removal_policy: RemovalPolicy = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     ) -> None:
         """
         :param settings: of the function; its group must reach cache, database and the Secrets Manager endpoint

@@ -62,6 +62,7 @@ class Database(Construct):
         insights: Insights = "off",
         monitoring_interval_seconds: int = 60,
         deletion_protection: bool = True,
+        created: bool = True,
     ) -> None:
         """
         :param vpc: the network of the instance
@@ -84,6 +85,8 @@ class Database(Construct):
         :param monitoring_interval_seconds: seconds between the operating system's metrics. Default: 60
         :param deletion_protection: refuse deletion, and keep a final snapshot and the automated backups if it is
             deleted after all. Default: True; False deletes the data with the stack
+        :param created: False in the deployment that creates the instance: it can be deleted then, in spite of
+            `deletion_protection`, so that CloudFormation can clean up after a failure. Default: True
         :raises PropError: for insights on a class that has none
         """
         super().__init__(scope, construct_id)
@@ -128,7 +131,7 @@ class Database(Construct):
             preferred_maintenance_window=maintenance_window,
             copy_tags_to_snapshot=True,
             delete_automated_backups=not deletion_protection,
-            deletion_protection=deletion_protection,
+            deletion_protection=deletion_protection and created,
             removal_policy=RemovalPolicy.SNAPSHOT if deletion_protection else RemovalPolicy.DESTROY,
             cloudwatch_logs_exports=list(engine.log_exports.values()),
             monitoring_interval=Duration.seconds(monitoring_interval_seconds),
@@ -178,7 +181,7 @@ class Database(Construct):
             ],
         )
         # RDS deletes no option group that a snapshot needs ("Working with option groups", RDS User Guide).
-        group.apply_removal_policy(RemovalPolicy.RETAIN if keep else RemovalPolicy.DESTROY)
+        group.apply_removal_policy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keep else RemovalPolicy.DESTROY)
         return group
 
 

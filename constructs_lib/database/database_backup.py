@@ -31,7 +31,7 @@ class DatabaseBackup(Construct):
         new_vault_name: str | None = None,
         compliance: bool = False,
         copy_to_vault_arn: str | None = None,
-        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
+        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     ) -> None:
         """
         :param database: what is backed up, every day at 01:00 UTC

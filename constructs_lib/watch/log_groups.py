@@ -61,7 +61,7 @@ class LogSettings:
 
     key: kms.IKey
     retention: logs.RetentionDays
-    removal_policy: RemovalPolicy = RemovalPolicy.RETAIN
+    removal_policy: RemovalPolicy = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 
     def group(self, scope: Construct, construct_id: str, *, name: str | None = None) -> logs.LogGroup:
         """A new log group.

@@ -8,7 +8,7 @@ from typing import Any
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from local.emulator import network, protection, secrets, serving
+from local.emulator import network, protection, refusals, secrets, serving
 from local.emulator.engines import EngineHandlers
 from local.emulator.guard import CREDENTIAL, Guard, Receive, Scope, Send
 from local.emulator.ministack import alb, custom_resource, persistence, sts
@@ -42,6 +42,7 @@ def main() -> None:
         module.register()
     certificates = ensure_certificates(Path(os.environ["LOCAL_CERTIFICATES"]))
     EngineHandlers(Path(os.environ["LOCAL_ENGINES"]), certificates).register()
+    refusals.register(Path(os.environ["LOCAL_EMULATOR"]))
     config = Config()
     config.bind = [f"fd://{os.environ['LOCAL_SOCKET']}"]
     guarded: Any = _guarded(os.environ["AWS_SESSION_TOKEN"])  # hypercorn's types know ASGI by its own names only

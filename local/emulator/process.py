@@ -147,6 +147,7 @@ class Emulator:
             **self.app_environment(),
             "PATH": path_with_node(),
             "NODE_PATH": str(_PROJECT / "node_modules"),
+            "LOCAL_EMULATOR": str(self.directory),
             "LOCAL_ENGINES": str(self._engines),
             "LOCAL_CERTIFICATES": str(self._certificates.ca_file.parent),
             "LOCAL_SOCKET": str(self._listener.fileno()),

@@ -14,7 +14,7 @@ def test_prod_keeps_a_daily_backup_for_five_weeks_in_an_encrypted_vault(prod: St
     assert (rule["ScheduleExpression"], rule["Lifecycle"]) == ("cron(0 1 * * ? *)", {"DeleteAfterDays": 35})
     assert rule["TargetBackupVault"] == {"Fn::GetAtt": [vault_id, "BackupVaultName"]}
     assert "DatabaseKey" in str(prod.properties(VAULT)["EncryptionKeyArn"])
-    assert prod.resources(VAULT)[vault_id]["DeletionPolicy"] == "Retain"
+    assert prod.resources(VAULT)[vault_id]["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
 def test_it_covers_the_database(prod: Stage) -> None:

@@ -2,9 +2,13 @@
 
 import re
 
+import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 
-from constructs_lib import PropError
+from constructs_lib import DATABASE_ENGINES, Database, LogSettings, PropError
 from tests.infra.replacement import replacements
 from tests.infra.synthesis import Stage, synthesize
 
@@ -112,7 +116,7 @@ def test_mysql_audits_who_connects_and_what_changes_tables_and_rights(mysql: Sta
 def test_option_group_outlives_a_protected_stage_whose_snapshots_need_it(mysql: Stage) -> None:
     unprotected = synthesize("dev", database__engine="mysql")
     policies = [group["DeletionPolicy"] for s in (mysql, unprotected) for group in s.resources(OPTIONS).values()]
-    assert policies == ["Retain", "Delete"]
+    assert policies == ["RetainExceptOnCreate", "Delete"]
 
 
 def test_postgres_needs_no_option_group(stage: Stage) -> None:
@@ -151,9 +155,23 @@ def test_prod_watches_the_database_closely(prod: Stage, mysql: Stage) -> None:
 @pytest.mark.parametrize("instance_type", ["db.t4g.micro", "db.t4g.small", "db.t3.micro", "db.t3.small"])
 def test_insights_on_a_class_that_has_none_are_refused(instance_type: str) -> None:
     message = f"insights must be off on instance_type {instance_type} with mysql, got: standard"
+    stack = cdk.Stack()
+    vpc = ec2.Vpc(stack, "Vpc")
+    key = kms.Key(stack, "Key")
     with pytest.raises(PropError, match=re.escape(message)):
-        synthesize(
-            "dev", database__engine="mysql", database__insights="standard", database__instance_type=instance_type
+        Database(
+            stack,
+            "Database",
+            vpc=vpc,
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
+            security_group=ec2.SecurityGroup(stack, "Group", vpc=vpc),
+            instance_identifier="any",
+            instance_type=instance_type,
+            database_name="any",
+            encryption_key=key,
+            log_settings=LogSettings(key=key, retention=logs.RetentionDays.ONE_WEEK),
+            engine=DATABASE_ENGINES["mysql"],
+            insights="standard",
         )
 
 

@@ -1,0 +1,106 @@
+"""`make deploy`: the CDK CLI, in a way that lets a first deployment fail and be repeated.
+
+A stack that is created runs without rollback, and with a database and a load balancer that can still be deleted: what
+fails is repeated by the next `make deploy`, which goes on where this one stopped. As soon as every stack exists, a
+second run turns deletion protection on. From then on a deployment that fails is rolled back, as usual.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from stacks.preflight import context_of
+from stacks.settings import DEFAULT_STAGE, ConfigError, StageConfig, load
+
+# What a stack is in before its first success. UPDATE_FAILED is one of them: only a repeated creation runs without
+# rollback, and an update that fails is rolled back.
+UNFINISHED = ("CREATE_FAILED", "UPDATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS")
+_STACKS: Mapping[str, str] = {"network": "Network", "data": "Data", "app": "App"}
+FAILED = """
+error: the first deployment failed; the reason is above. Nothing was rolled back. Remove the cause and run the same
+`make deploy` again: it goes on where this one stopped. docs/first-deployment.md has the causes that are known.
+"""
+NO_TERMINAL = (
+    "error: a deployment that widens permissions asks for approval, and there is no terminal to ask on: run it in one, "
+    "or review the output of `make diff` and give APPROVAL=never"
+)
+
+
+class DeploymentError(Exception):
+    """It cannot be found out which stacks there are."""
+
+
+def unfinished(config: StageConfig, session: boto3.Session) -> list[str]:
+    """The stacks of the stage that were never deployed with success: ``network``, ``data``, ``app``, in that order.
+
+    :raises DeploymentError: if AWS does not say
+    """
+    formation = session.client("cloudformation")
+    found = []
+    for stack in ("network", "data", "app"):
+        try:
+            (described,) = formation.describe_stacks(StackName=config.stack_name(stack))["Stacks"]
+        except (BotoCoreError, ClientError) as error:
+            if "does not exist" not in str(error):
+                raise DeploymentError(f"cannot find out which stacks there are: {error}") from error
+            found.append(stack)
+            continue
+        if described["StackStatus"] in UNFINISHED:
+            found.append(stack)
+    return found
+
+
+def commands(creating: Sequence[str], arguments: Sequence[str]) -> list[list[str]]:
+    """The calls of the CDK CLI, each after the success of the one before it.
+
+    :param creating: what `unfinished` found
+    :param arguments: of the CDK CLI, ``-c KEY=VALUE`` and others
+    """
+    deploy = ["npx", "cdk", "deploy"]
+    everything = [*deploy, "--all", *arguments]
+    if not creating:
+        return [everything]
+    protected_later = ",".join(stack for stack in creating if stack != "network") or "none"
+    first = [*deploy, *(_STACKS[stack] for stack in creating), "--exclusively", "--no-rollback", *arguments]
+    return [[*first, "-c", f"creating={protected_later}"], everything]
+
+
+def deploy(
+    config: StageConfig,
+    session: boto3.Session,
+    arguments: Sequence[str],
+    run: Callable[[Sequence[str]], int] = lambda command: subprocess.run(command, check=False).returncode,  # noqa: S603
+) -> int:
+    """Deploy the stage; the exit code of the command that failed, or 0.
+
+    :param run: runs one command and returns its exit code. Default: as a child that has this terminal
+    """
+    creating = unfinished(config, session)
+    for command in commands(creating, arguments):
+        if code := run(command):
+            if "--no-rollback" in command:
+                sys.stderr.write(FAILED)
+            return code
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Deploy what the command line names, with the same ``-c KEY=VALUE`` that the CDK CLI takes."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    approval = os.environ.get("APPROVAL")
+    if not approval and not sys.stdin.isatty():
+        sys.exit(NO_TERMINAL)
+    overrides = context_of(given)
+    try:
+        config = load(overrides.pop("stage", DEFAULT_STAGE), overrides)
+        sys.exit(deploy(config, boto3.Session(), [*given, *(["--require-approval", approval] if approval else [])]))
+    except (ConfigError, DeploymentError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""`make deploy`: which commands it runs, by what is deployed already."""
+
+import io
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from stacks import deployment
+from stacks.deployment import DeploymentError, commands, deploy, unfinished
+from stacks.settings import load
+from tests.infra.synthesis import SETTINGS
+
+CONFIG = load("prod", SETTINGS["prod"])
+ARGUMENTS = ["-c", "stage=prod"]
+FINISHED = ["npx", "cdk", "deploy", "--all", *ARGUMENTS]
+
+
+class Session(boto3.Session):
+    """A session whose CloudFormation answers what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__(aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1")
+        self.formation = super().client("cloudformation")
+        self.stub = Stubber(self.formation)
+        self.stub.activate()
+
+    def client(self, *_: object, **__: object) -> object:  # type: ignore[override]
+        return self.formation
+
+    def has(self, **statuses: str | None) -> None:
+        """The status of each stack; None for a stack that does not exist."""
+        for stack, status in statuses.items():
+            name = f"cache-aside-prod-{stack}"
+            if status is None:
+                self.stub.add_client_error("describe_stacks", "ValidationError", f"Stack with id {name} does not exist")
+            else:
+                created = {"StackName": name, "CreationTime": datetime(2026, 1, 1, tzinfo=UTC), "StackStatus": status}
+                self.stub.add_response("describe_stacks", {"Stacks": [created]}, {"StackName": name})
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    session = Session()
+    yield session
+    session.stub.assert_no_pending_responses()
+
+
+def first(*stacks: str, creating: str) -> list[str]:
+    return ["npx", "cdk", "deploy", *stacks, "--exclusively", "--no-rollback", *ARGUMENTS, "-c", f"creating={creating}"]
+
+
+def test_a_deployed_stage_is_deployed_with_rollback_and_protection(session: Session) -> None:
+    session.has(network="UPDATE_COMPLETE", data="CREATE_COMPLETE", app="UPDATE_ROLLBACK_COMPLETE")
+    assert commands(unfinished(CONFIG, session), ARGUMENTS) == [FINISHED]
+
+
+def test_a_new_stage_is_created_without_both_and_then_protected(session: Session) -> None:
+    session.has(network=None, data=None, app=None)
+    expected = [first("Network", "Data", "App", creating="data,app"), FINISHED]
+    assert commands(unfinished(CONFIG, session), ARGUMENTS) == expected
+
+
+@pytest.mark.parametrize("status", deployment.UNFINISHED)
+def test_a_creation_goes_on_where_it_failed(session: Session, status: str) -> None:
+    session.has(network="CREATE_COMPLETE", data=status, app=None)
+    expected = [first("Data", "App", creating="data,app"), FINISHED]
+    assert commands(unfinished(CONFIG, session), ARGUMENTS) == expected
+
+
+def test_the_database_keeps_its_protection_while_the_app_is_created_again(session: Session) -> None:
+    session.has(network="UPDATE_COMPLETE", data="UPDATE_COMPLETE", app=None)
+    assert commands(unfinished(CONFIG, session), ARGUMENTS) == [first("App", creating="app"), FINISHED]
+
+
+def test_what_cannot_be_found_out_is_no_first_deployment(session: Session) -> None:
+    session.stub.add_client_error("describe_stacks", "AccessDenied", "not authorized")
+    with pytest.raises(DeploymentError, match=r"cannot find out which stacks there are: .*not authorized"):
+        unfinished(CONFIG, session)
+
+
+def test_a_failed_creation_ends_the_command_and_says_how_to_go_on(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session.has(network="CREATE_COMPLETE", data=None, app=None)
+    ran: list[Sequence[str]] = []
+
+    def fail(command: Sequence[str]) -> int:
+        ran.append(command)
+        return 3
+
+    assert deploy(CONFIG, session, ARGUMENTS, fail) == 3
+    assert ran == [first("Data", "App", creating="data,app")]
+    assert "run the same\n`make deploy` again" in capsys.readouterr().err
+
+
+def test_without_a_terminal_nothing_is_deployed_that_could_ask_for_approval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("APPROVAL", raising=False)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(SystemExit, match=r"there is no terminal to ask on.*APPROVAL=never"):
+        deployment.main(ARGUMENTS)

@@ -1,0 +1,65 @@
+"""What outlives its stack, and that a creation that fails leaves nothing behind."""
+
+from collections import Counter
+
+import pytest
+
+from tests.infra.synthesis import Stage, synthesize
+
+SNAPSHOT = {
+    "AWS::ElastiCache::ReplicationGroup",
+    "AWS::RDS::DBInstance",
+}  # neither has another way to outlive its stack
+KEPT = {
+    "AWS::Backup::BackupVault": 1,
+    "AWS::KMS::Key": 3,  # of cache, database and logs; those of environments encrypt nothing that outlives a function
+    "AWS::S3::Bucket": 1,
+    "AWS::SecretsManager::Secret": 2,
+}
+
+
+def policies(stage: Stage, policy: str) -> Counter[str]:
+    """How many resources of each type have this deletion policy."""
+    resources = (resource for template in stage.templates.values() for resource in template["Resources"].values())
+    return Counter(resource["Type"] for resource in resources if resource.get("DeletionPolicy") == policy)
+
+
+def test_nothing_is_plainly_retained(any_stage: Stage) -> None:
+    assert policies(any_stage, "Retain") == {}
+
+
+def test_what_prod_keeps_goes_with_a_failed_creation(prod: Stage, mysql: Stage) -> None:
+    kept = policies(prod, "RetainExceptOnCreate")
+    assert {resource_type: kept[resource_type] for resource_type in KEPT} == KEPT
+    assert kept.keys() == {*KEPT, "AWS::Logs::LogGroup"}
+    assert policies(mysql, "RetainExceptOnCreate")["AWS::RDS::OptionGroup"] == 1
+
+
+def test_database_and_cache_of_prod_leave_a_final_snapshot(prod: Stage) -> None:
+    assert policies(prod, "Snapshot").keys() == SNAPSHOT
+
+
+def test_dev_keeps_only_its_access_logs(dev: Stage) -> None:
+    assert policies(dev, "RetainExceptOnCreate") == {"AWS::S3::Bucket": 1}
+    assert policies(dev, "Snapshot") == {}
+
+
+def test_what_is_being_created_can_be_deleted(prod: Stage) -> None:
+    assert protections(prod) == (True, "true")
+    assert protections(synthesize("prod", creating="data,app")) == (False, "false")
+    assert protections(synthesize("prod", creating="app")) == (True, "false")
+
+
+def protections(stage: Stage) -> tuple[bool, str]:
+    """The deletion protection of database and load balancer."""
+    (balancer,) = stage.resources("AWS::ElasticLoadBalancingV2::LoadBalancer").values()
+    attributes = {item["Key"]: item["Value"] for item in balancer["Properties"]["LoadBalancerAttributes"]}
+    return (
+        stage.properties("AWS::RDS::DBInstance")["DeletionProtection"],
+        attributes["deletion_protection.enabled"],
+    )
+
+
+@pytest.mark.parametrize("creating", ["data,app", "app"])
+def test_no_pack_complains_about_a_stage_that_is_being_created(creating: str) -> None:
+    assert synthesize("prod", creating=creating).findings() == []
