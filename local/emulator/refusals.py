@@ -52,7 +52,7 @@ def register(directory: Path) -> None:
 def _refusing(resource_type: str, failures: Path) -> dict[str, Any]:
     stock = RESOURCE_HANDLERS[resource_type]
     name_property = NAMES.get(resource_type, "")
-    is_protected = PROTECTED.get(resource_type, lambda _: False)
+    is_protected = PROTECTED.get(resource_type)
     taken: dict[str, str] = {}  # physical id by name
 
     def create(logical_id: str, properties: Properties, stack_name: str) -> Created:
@@ -66,7 +66,7 @@ def _refusing(resource_type: str, failures: Path) -> dict[str, Any]:
         return physical_id, attributes
 
     def delete(physical_id: str, properties: Properties) -> None:
-        if is_protected(properties):
+        if is_protected and is_protected(properties):
             raise ValueError(f"{resource_type} {physical_id} is protected from deletion")
         stock["delete"](physical_id, properties)
         for name in [name for name, owner in taken.items() if owner == physical_id]:
