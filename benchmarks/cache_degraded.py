@@ -9,15 +9,14 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from statistics import median
 
 import msgspec
 import redis
 
 from benchmarks.cache_contenders import Address
+from benchmarks.late_proxy import late
 from cache_aside import CacheAside, Options, Policy, Served, TooManyLoadsError
-from faults.proxy import Fault, FaultProxy
 from local.processes import free_port
 
 HOT = Policy(name="hot", value_type=int, ttl_seconds=60, early_refresh_beta=0)
@@ -195,7 +194,7 @@ def late_replies(address: Address, seconds: float = 6.0, threads: int = 64) -> L
 
 def _read_through(address: Address, share: float, seconds: float, threads: int) -> list[Served]:
     served: list[Served] = []
-    with _proxy(address, Fault.SLOW, (0.25, 0.25), share) as port:
+    with late(address.port, 0.25, share) as port:
         cache = CacheAside.connect("localhost", port, auth_token=address.password, tls=False)
         begins = time.monotonic() + 2  # when every thread has its connection
         ends = begins + seconds
@@ -216,7 +215,7 @@ def _read_through(address: Address, share: float, seconds: float, threads: int) 
 def slow_cache(address: Address, seconds: float = 4.0, threads: int = 4) -> Limit:
     """Each reply of the cache takes 150 ms, less than a reader waits for one. Each thread has keys of its own."""
     found: list[float] = []
-    with _proxy(address, Fault.SLOW, (0.15, 0.15), 1.0) as port:
+    with late(address.port, 0.15, 1.0) as port:
         cache = CacheAside.connect("localhost", port, auth_token=address.password, tls=False)
         ends = time.monotonic() + seconds
 
@@ -238,27 +237,6 @@ def slow_cache(address: Address, seconds: float = 4.0, threads: int = 4) -> Limi
         f"the worst {worst:.0f} ms, p50 {median(found) * 1000:.1f} ms of {len(found):,} reads",
         worst <= 250,
     )
-
-
-@contextmanager
-def _proxy(address: Address, fault: Fault, delays: tuple[float, float], share: float) -> Iterator[int]:
-    """A proxy in a process of its own, which slows nobody else down; its port."""
-    forked = multiprocessing.get_context("fork")
-    ours, its = forked.Pipe()
-
-    def serve() -> None:
-        with FaultProxy(address.port, delays_seconds=delays, late_share=share) as proxy:
-            proxy.inject(fault)
-            its.send(proxy.port)
-            its.recv()
-
-    process = forked.Process(target=serve, daemon=True)
-    process.start()
-    try:
-        yield ours.recv()
-    finally:
-        ours.send(None)
-        process.join(10)
 
 
 def degraded(address: Address) -> Iterator[Limit]:

@@ -19,7 +19,7 @@ class Fault(Enum):
 
     NONE = "none"
     SLOW = "slow"
-    """Chunks towards the client, or a `late_share` of them, arrive late by a random time between two limits."""
+    """Each chunk towards the client arrives late, by a random time between the two `delays_seconds`."""
     BLACKHOLE = "blackhole"
     """Connections are accepted and bytes are swallowed."""
     RESET = "reset"
@@ -29,12 +29,10 @@ class Fault(Enum):
 class FaultProxy:
     """Forwards to `target_port` until it is told to `inject` something. A context manager."""
 
-    def __init__(
-        self, target_port: int, *, delays_seconds: tuple[float, float] = (0.5, 1.0), late_share: float = 1.0
-    ) -> None:
+    def __init__(self, target_port: int, *, delays_seconds: tuple[float, float] = (0.5, 1.0)) -> None:
         self.port = free_port()
         self.accepted = 0
-        self._target_port, self._delays, self._late_share = target_port, delays_seconds, late_share
+        self._target_port, self._delays = target_port, delays_seconds
         self._fault = Fault.NONE
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -128,7 +126,7 @@ class FaultProxy:
     ) -> None:
         try:
             while chunk := await source.read(_CHUNK_BYTES):
-                if self._fault is Fault.SLOW and random.random() < self._late_share:  # noqa: S311
+                if self._fault is Fault.SLOW:
                     await asyncio.sleep(random.uniform(*delays))  # noqa: S311
                 if self._fault is not Fault.BLACKHOLE:
                     sink.write(chunk)
