@@ -73,6 +73,9 @@ class FakeServer:
     def _info(self, section: str) -> bytes:
         return INFO % (self.role, self.replicas, self.replication_id)
 
+    def _auth(self, *credentials: str) -> str:
+        return "OK"
+
     def _wait(self, replicas: int, timeout_ms: int) -> int:
         return self.acknowledging_replicas
 

@@ -272,6 +272,7 @@ class AsyncLink:
             reused = channel is not None
             try:
                 if channel is None:
+                    deadline = min(deadline, time.monotonic() + server.first_seconds)
                     channel = await self._open(min(server.connect_timeout_seconds, rest(deadline)))
                 replies = await channel.trip(trip.commands, min(server.read_timeout_seconds, rest(deadline)))
             except (redis.RedisError, OSError) as error:

@@ -95,6 +95,11 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
+    def first_seconds(self) -> float:
+        """For connecting and the round trip that needs the connection, together: a slow cache costs one timeout."""
+        return max(self.connect_timeout_seconds, self.read_timeout_seconds)
+
+    @property
     def token(self) -> str | None:
         """The token that a connection opened now would send."""
         return self.credentials.token if self.credentials else None

@@ -274,6 +274,7 @@ class Link:
             reused = channel is not None
             try:
                 if channel is None:
+                    deadline = min(deadline, time.monotonic() + server.first_seconds)
                     channel = Channel(server, min(server.connect_timeout_seconds, rest(deadline)))
                 seconds = server.read_timeout_seconds
                 replies = channel.trip(trip.commands, seconds if deadline == inf else min(seconds, rest(deadline)))

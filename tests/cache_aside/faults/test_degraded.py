@@ -299,6 +299,17 @@ def test_late_reply_to_a_lease_leaves_no_lease_behind() -> None:
         server.shutdown()
 
 
+class Recorded:
+    """A server that notes the name of each command."""
+
+    def __init__(self, state: FakeServer, asked: list[str]) -> None:
+        self._state, self._asked = state, asked
+
+    def execute(self, command: Any) -> object:
+        self._asked.append(str(command[0]))
+        return self._state.execute(command)
+
+
 class Slow(Late):
     """Takes 150 ms for everything."""
 
@@ -313,6 +324,43 @@ def test_slow_cache_costs_a_read_no_more_than_one_timeout_and_one_probe() -> Non
         cache = CacheAside.connect("127.0.0.1", server.server_address[1], tls=False)
         found = [cache.get_or_load(f"number:{number}", lambda: 1, policy=NUMBER).served for number in range(3)]
         assert found == [Served.BYPASS] * 3, "a lease would take the read past 250 ms"
+        server.shutdown()
+
+
+class SlowToLogIn(Slow):
+    """And for logging in."""
+
+    delays: ClassVar = {**Slow.delays, b"AUTH": 0.15, b"HELLO": 0.15}
+
+
+@pytest.mark.parametrize("client", ["sync", "async"])
+def test_connecting_and_the_first_round_trip_share_one_timeout(client: str) -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), SlowToLogIn) as server:
+        server.daemon_threads = True
+        asked: list[str] = []
+        state = FakeServer(time.monotonic)
+        server.state = Recorded(state, asked)  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        at = ("127.0.0.1", server.server_address[1])
+        if client == "sync":
+            served = (
+                CacheAside.connect(*at, tls=False, auth_token="x").get_or_load(KEY, lambda: 1, policy=NUMBER).served
+            )
+        else:
+
+            async def read() -> Served:
+                async def load() -> int:
+                    return 1
+
+                cache = AsyncCacheAside.connect(*at, tls=False, auth_token="x")
+                found = (await cache.get_or_load(KEY, load, policy=NUMBER)).served
+                await cache.close()
+                return found
+
+            served = asyncio.run(read())
+        assert served is Served.BYPASS
+        assert "AUTH" in asked or "HELLO" in asked
+        assert "SET" not in asked, "150 ms for each of the two, and none is left for a lease"
         server.shutdown()
 
 
