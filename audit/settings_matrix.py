@@ -59,7 +59,7 @@ CHOICES: Mapping[str, Sequence[Point]] = {
             "log_retention_days": ("7", "1827"),
             "permissions_boundary": ("none", "DeveloperBoundary"),
             "cache.engine": ("redis", "valkey"),
-            "cache.auth": ("token", "iam"),
+            "cache.auth": ("token", "iam", "moved-to-iam"),
             "cache.auth_token_rotation_days": ("none", "7"),
             "cache.snapshot_retention_days": ("0", "14", "15"),
             "database.multi_az": ("true", "false"),

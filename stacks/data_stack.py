@@ -31,7 +31,7 @@ ENGINES = {"redis": REDIS_7_1, "valkey": VALKEY_8_2}
 DATABASE_NAME = "storefront"
 REPLACES = (
     "cache.auth=iam: in a stage that was deployed with cache.auth=token this REPLACES the replication group by a new, "
-    "empty one with other endpoints, and so does going back. How to do it: docs/decisions/token-or-users.md"
+    "empty one with other endpoints, and so does going back. The way without that: docs/token-to-iam.md"
 )
 
 
@@ -76,7 +76,7 @@ class DataStack(cdk.Stack):
     def _cache(self, config: StageConfig, network: NetworkStack) -> ReplicationGroup:
         key = self._key("CacheKey", "Cache, its snapshots and AUTH token", config)
         protected = config.deletion_protection
-        iam_users = config.cache.auth == "iam"
+        auth = config.cache.auth
         return ReplicationGroup(
             self,
             "Cache",
@@ -87,8 +87,9 @@ class DataStack(cdk.Stack):
             node_type=config.cache.node_type,
             nodes=config.cache.nodes,
             multi_az=config.cache.multi_az,
-            auth_token=None if iam_users else self._auth_token(config, key),
-            users=self._users(config) if iam_users else None,
+            auth_token=self._auth_token(config, key) if auth == "token" else None,
+            users=None if auth == "token" else self._users(config),
+            former_token=self._former_token(config, key) if auth == "moved-to-iam" else None,
             encryption_key=key,
             snapshot_retention_days=config.cache.snapshot_retention_days,
             snapshot_window=config.cache.snapshot_window,
@@ -102,8 +103,16 @@ class DataStack(cdk.Stack):
         CfnOutput(self, "AuthTokenSecretArn", value=token.secret.secret_arn)
         return token
 
+    def _former_token(self, config: StageConfig, key: kms.Key) -> AuthToken:
+        token = self._auth_token(config, key)
+        # The app stack imports these until it is deployed after this one.
+        for imported in (token.secret.secret_arn, key.key_arn):
+            self.export_value(imported)
+        return token
+
     def _users(self, config: StageConfig) -> CacheUsers:
-        cdk.Annotations.of(self).add_warning_v2("cache-aside:auth-replaces-the-cache", REPLACES)
+        if config.cache.auth == "iam":
+            cdk.Annotations.of(self).add_warning_v2("cache-aside:auth-replaces-the-cache", REPLACES)
         return CacheUsers(
             self,
             "CacheUsers",

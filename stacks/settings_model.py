@@ -101,10 +101,11 @@ class CacheConfig(Settings):
     engine: Literal["redis", "valkey"] = Field(
         "redis", description="Redis 7.1 or Valkey 8.2, with the parameter group of its family"
     )
-    auth: Literal["token", "iam"] = Field(
+    auth: Literal["token", "iam", "moved-to-iam"] = Field(
         "token",
-        description="How clients log in: with one AUTH token, or with IAM as a user with few rights. "
-        "Changing it replaces the cache",
+        description="How clients log in: with one AUTH token, or with IAM as a user with few rights. iam is "
+        "recommended for new stages. Going from token to iam replaces the cache; a deployed stage goes to "
+        "moved-to-iam, without interruption, as docs/token-to-iam.md describes",
     )
     node_type: Annotated[str, Field(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$"), AfterValidator(aws_rules.node_type)] = (
         Field(description="Size of each node", examples=["cache.r7g.large"])

@@ -69,6 +69,7 @@ class ReplicationGroup(CacheMetrics, Resource):
         log_settings: LogSettings,
         auth_token: AuthToken | None = None,
         users: CacheUsers | None = None,
+        former_token: AuthToken | None = None,
         engine: CacheEngine = REDIS_7_1,
         nodes: int = 1,
         multi_az: bool = False,
@@ -88,6 +89,9 @@ class ReplicationGroup(CacheMetrics, Resource):
             create-only. Default: none; then `users` is required
         :param users: who may log in with IAM, and what each may do; made for the same engine. Default: none; then
             `auth_token` is required
+        :param former_token: the token that the group was created with, where it was moved to `users` outside of
+            CloudFormation, see docs/token-to-iam.md. It stays a property of the group, because CloudFormation would
+            replace the group without it; nobody can log in with it. Default: none
         :param engine: engine, version and parameter group family. Default: Redis 7.1
         :param nodes: the primary and its replicas, 1 to 6. Default: 1, no replica
         :param multi_az: fail over by itself to a replica in another zone; needs 2 nodes. Default: False, a lost primary
@@ -97,11 +101,14 @@ class ReplicationGroup(CacheMetrics, Resource):
         :param maintenance_window: when AWS may patch, UTC ``ddd:hh:mm-ddd:hh:mm``. Default: AWS picks one
         :param removal_policy: what happens when the cache is deleted or replaced. Default: a final snapshot is kept
         :raises PropError: for a number of nodes that AWS refuses, and unless exactly one of `auth_token` and `users` is
-            given
+            given; for `former_token` without `users`
         """
         super().__init__(scope, construct_id)
         _check(nodes, multi_az)
         self._login: AuthToken | CacheUsers = _one_of(auth_token, users)
+        if former_token and not users:
+            raise PropError("former_token needs users: give the users that the group was moved to")
+        property_token = auth_token or former_token
         self.nodes = nodes
         self._connections = ec2.Connections(security_groups=[security_group], default_port=ec2.Port.tcp(PORT))
         subnets = elasticache.CfnSubnetGroup(
@@ -127,8 +134,8 @@ class ReplicationGroup(CacheMetrics, Resource):
             security_group_ids=[security_group.security_group_id],
             transit_encryption_enabled=True,
             transit_encryption_mode="required",
-            auth_token=auth_token.dynamic_reference if auth_token else None,
-            user_group_ids=[users.group_id] if users else None,
+            auth_token=property_token.dynamic_reference if property_token else None,
+            user_group_ids=[users.group_id] if users and not former_token else None,
             at_rest_encryption_enabled=True,
             kms_key_id=encryption_key.key_arn,
             snapshot_retention_limit=snapshot_retention_days,

@@ -1,6 +1,7 @@
 """Role-based access to the cache, in place of the AUTH token."""
 
 import json
+import re
 
 import aws_cdk as cdk
 import pytest
@@ -126,3 +127,53 @@ def test_cache_with_token_and_users_is_refused() -> None:
     token = AuthToken(stack, "Token", encryption_key=key, removal_policy=cdk.RemovalPolicy.DESTROY)
     with pytest.raises(PropError, match="give auth_token or users, not both"):
         make_cache(auth_token=token, users=make_users(stack))
+
+
+@pytest.fixture(scope="module", params=["redis", "valkey"])
+def both(request: pytest.FixtureRequest) -> tuple[Stage, Stage]:
+    """prod with a token, and moved to users."""
+    return tuple(
+        synthesize("prod", cache__engine=request.param, cache__auth=auth) for auth in ("token", "moved-to-iam")
+    )  # type: ignore[return-value]
+
+
+def exports(stage: Stage, stack: str) -> set[str]:
+    outputs = stage.templates[stack]["Outputs"].values()
+    return {output["Export"]["Name"] for output in outputs if "Export" in output}
+
+
+def imports(stage: Stage, stack: str) -> set[str]:
+    return set(re.findall(r'"Fn::ImportValue": "([^"]+)"', json.dumps(stage.templates[stack])))
+
+
+def test_moving_to_users_touches_no_property_of_the_cache(both: tuple[Stage, Stage]) -> None:
+    token, moved = both
+    assert moved.properties(CACHE) == token.properties(CACHE)
+    found = replacements(token.templates["Data"], moved.templates["Data"])
+    assert [line for line in found if "Rotation" not in line] == []
+    assert warnings(moved.app.node.find_child("Data")) == []
+
+
+def test_data_stack_can_be_deployed_alone_before_the_clients_move(both: tuple[Stage, Stage]) -> None:
+    """In between an operator moves the group. Until then the other stacks find what they import."""
+    token, moved = both
+    assert imports(token, "App") - exports(token, "Network") <= exports(moved, "Data")
+    assert imports(moved, "Data") <= exports(token, "Network")
+    assert len(moved.resources(USER)) >= 1
+
+
+def test_clients_of_a_moved_cache_are_users_and_read_no_token(both: tuple[Stage, Stage]) -> None:
+    _, moved = both
+    variables = moved.properties("AWS::Lambda::Function", "ServiceFunction")["Environment"]["Variables"]
+    assert variables["ELASTICACHE_USER"] == "cache-aside-prod-app"
+    assert "ELASTICACHE_AUTH_SECRET_ARN" not in variables
+    assert "AuthToken" not in json.dumps(moved.templates["App"])
+    assert moved.findings() == []
+
+
+def test_moved_cache_needs_users() -> None:
+    stack = cdk.Stack()
+    key = cdk.aws_kms.Key(stack, "Key")
+    token = AuthToken(stack, "Token", encryption_key=key, removal_policy=cdk.RemovalPolicy.DESTROY)
+    with pytest.raises(PropError, match="former_token needs users"):
+        make_cache(auth_token=token, former_token=token)

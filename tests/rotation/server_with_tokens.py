@@ -36,6 +36,22 @@ class ServerWithTokens:
             keys=["*"],
         )
 
+    def give_user(self, name: str, rights: str) -> None:
+        """Another user with these rights, whom any password lets in: the server cannot check what IAM signs."""
+        self._admin.execute_command("ACL", "SETUSER", name, "reset", *rights.split(), "nopass")  # type: ignore[no-untyped-call]
+
+    def disable_default(self) -> None:
+        """Nobody logs in with a token any more."""
+        self._admin.acl_setuser("default", enabled=False, reset_passwords=True, commands=["-@all"])
+
+    def users(self) -> set[str]:
+        """Who is connected, besides the control plane."""
+        return {str(client["user"]) for client in self._admin.client_list()} - {_ADMIN}
+
+    def hang_up_on(self, name: str) -> None:
+        """End all connections of a user."""
+        self._admin.execute_command("CLIENT", "KILL", "USER", name)  # type: ignore[no-untyped-call]
+
     def takes(self, token: str) -> bool:
         """Whether AUTH with the token succeeds now, on a connection of the control plane's."""
         try:
