@@ -40,10 +40,10 @@ def licence(name: str) -> dict[str, Any]:
 
     :raises ValueError: for a package that does not say it in one line and is not in `STATED`
     """
-    found = metadata(name) if name not in STATED else None
-    if expression := STATED.get(name) or (found and found.get("License-Expression")):
+    found = {} if name in STATED else dict(metadata(name).json)
+    if expression := STATED.get(name) or found.get("license_expression"):
         return {"expression": expression}
-    words = (found.get("License") or "").strip() if found else ""
+    words = str(found.get("license", "")).strip()
     if not words or "\n" in words or words == "UNKNOWN":
         raise ValueError(f"{name} does not name its licence: add it to STATED, after reading it")
     return {"license": {"name": words}}
