@@ -82,7 +82,7 @@ def cancelled_readers_give_back_at_once() -> None:
     """A cancelled reader's connection is the next one's before its reply has been read."""
     mock.patch.object(envelope.Codec, "read", _read_under_any_key).start()
     mock.patch.object(connection.Conversation, "ask", _ask_whatever_is_due).start()
-    mock.patch.object(connection.Conversation, "usable", True).start()
+    mock.patch.object(aio_link.AsyncChannel, "usable", True).start()
     mock.patch.object(aio_link.AsyncLink, "_drain", lambda self, channel, undo=(): self._give_back(channel)).start()
 
 
