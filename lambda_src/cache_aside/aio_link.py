@@ -6,7 +6,8 @@ import logging
 import select
 import socket
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Coroutine, Sequence
 from math import inf
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -17,12 +18,13 @@ from redis.asyncio.connection import Connection
 from cache_aside.breaker import Breaker
 from cache_aside.connection import Attempts, Conversation, Identity, Server, Trust, doubtful, pack
 from cache_aside.dns import RESOLVER
-from cache_aside.errors import CacheUnavailableError
+from cache_aside.errors import CacheBusyError, CacheUnavailableError
 from cache_aside.link import PROBE_STEPS, accepted, handshake, meaning, rest
 from cache_aside.observe import SILENT, Event, Observer
 from cache_aside.steps import Command, Deliver, RoundTrip
 
 _CHUNK_BYTES = 65536
+_MOST_TOGETHER = 100
 _log = logging.getLogger("cache_aside")
 
 
@@ -152,13 +154,26 @@ class AsyncChannel:
         self.close()
 
 
+class _Delivery:
+    """A delivery that waits for a connection, or for its replies."""
+
+    def __init__(self, step: Deliver) -> None:
+        self.commands, self.fresh = step.commands, step.fresh
+        self.alone = any(command[0] == "WAIT" for command in step.commands)
+        """Nobody else's commands should wait behind it."""
+        self.deadline = time.monotonic() + step.timeout_seconds
+        self.sent = False
+        self.outcome: asyncio.Future[tuple[list[Any], Identity]] = asyncio.get_running_loop().create_future()
+
+
 class _Pool:
     """The connections of one event loop."""
 
     def __init__(self, connections: int) -> None:
         self.idle: list[AsyncChannel] = []
         self.places = asyncio.Semaphore(connections)
-        self.places_of_deletions = asyncio.Semaphore(max(1, connections // 4))
+        self.deliveries: deque[_Delivery] = deque()
+        self.free_couriers = max(1, connections // 4)
         self.tasks: set[asyncio.Task[Any]] = set()
 
 
@@ -183,6 +198,7 @@ class AsyncLink:
         self._server, self._breaker, self._trust, self._observer = server, breaker, trust, observer
         self._background = background
         self._most_idle = connections
+        self._spare_seconds = breaker.probe_timeout_seconds
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
 
     @property
@@ -206,39 +222,93 @@ class AsyncLink:
         Raises:
             CacheUnavailableError: the circuit is open, the round trip failed, or the server is not trusted.
         """
-        async with self._pool.places:
+        places, patience = self._pool.places, self._server.read_timeout_seconds
+        began = time.monotonic()
+        deadline = began + trip.timeout_seconds
+        waits = places.locked()
+        if waits:  # which is part of what a read gives the cache
+            await self._wait(places, min(trip.timeout_seconds, patience))
+            deadline = min(deadline, began + patience + self._spare_seconds)
+        else:
+            await places.acquire()
+        try:
             if self._breaker.is_open and not await self._recovered():
                 raise CacheUnavailableError("the circuit is open")
-            replies, identity = await self._attempt(trip)
+            replies, identity = await self._attempt(trip, deadline, hurried=waits)
+        finally:
+            places.release()
         if trip.fail_closed and not await self._trusted(identity):
             raise CacheUnavailableError("this server may hold values whose deletion a failover lost")
         return replies
 
+    async def _wait(self, places: asyncio.Semaphore, timeout_seconds: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await places.acquire()
+        except TimeoutError:
+            raise CacheBusyError("no connection became free in time") from None
+
     async def deliver(self, delivery: Deliver) -> tuple[list[Any], Identity]:
-        """One attempt to reach the primary, whatever the breaker thinks.
+        """One attempt to reach the primary, whatever the breaker thinks, in one round trip with what waits beside it.
 
         Raises:
+            CacheBusyError: no connection became free in time.
             CacheUnavailableError: it failed; the connection is closed.
         """
-        token, channel = self._server.token, None
+        pool, mine = self._pool, _Delivery(delivery)
+        pool.deliveries.append(mine)
+        if pool.free_couriers:
+            pool.free_couriers -= 1
+            self._spawn(self._carry(pool))
         try:
-            async with asyncio.timeout(delivery.timeout_seconds), self._pool.places_of_deletions:
-                token, channel = self._server.token, None if delivery.fresh else self._take()
+            async with asyncio.timeout(delivery.timeout_seconds):
+                return await mine.outcome
+        except TimeoutError:
+            if mine.sent:
+                raise CacheUnavailableError("the cache did not answer in time") from None
+            raise CacheBusyError("no connection became free in time") from None
+
+    async def _carry(self, pool: _Pool) -> None:
+        """Deliver what waits, until nothing does. Who waits may leave: what is on its way arrives all the same."""
+        try:
+            while batch := _next_batch(pool.deliveries):
+                await self._deliver_together(batch)
+        finally:
+            pool.free_couriers += 1
+
+    async def _deliver_together(self, batch: Sequence[_Delivery]) -> None:
+        token, channel = self._server.token, None
+        commands = [command for delivery in batch for command in delivery.commands]
+        try:
+            async with asyncio.timeout(max(delivery.deadline for delivery in batch) - time.monotonic()):
+                channel = None if any(delivery.fresh for delivery in batch) else self._take()
                 if channel is None:
-                    channel = await self._open(self._server.connect_timeout_seconds)
-                replies = await channel.trip(delivery.commands, inf, identify=True)
+                    channel = await AsyncChannel.open(self._server, self._server.connect_timeout_seconds)
+                replies = await channel.trip(commands, inf, identify=True)
         except (redis.RedisError, OSError) as error:
             _close(channel)
             self._server.refused(error, token)
-            raise CacheUnavailableError(str(error) or "the cache did not answer in time") from error
-        except asyncio.CancelledError:
-            if channel is not None:
-                self._drain(channel)
+            for delivery in batch:
+                if not delivery.outcome.done():
+                    failure = CacheUnavailableError(str(error) or "the cache did not answer in time")
+                    failure.__cause__ = error
+                    delivery.outcome.set_exception(failure)
+            return
+        except BaseException:
+            _close(channel)
             raise
         self._give_back(channel)
         identity = channel.conversation.identity
         assert identity is not None, "deliveries ask"  # noqa: S101
-        return replies, identity
+        for delivery in batch:
+            if not delivery.outcome.done():
+                delivery.outcome.set_result((replies[: len(delivery.commands)], identity))
+            del replies[: len(delivery.commands)]
+
+    def _spawn(self, steps: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(steps)
+        self._pool.tasks.add(task)
+        task.add_done_callback(self._pool.tasks.discard)
 
     async def close(self) -> None:
         """Close every connection that is not in use."""
@@ -264,9 +334,9 @@ class AsyncLink:
         else:
             channel.close()
 
-    async def _attempt(self, trip: RoundTrip) -> tuple[list[Any], Identity | None]:
+    async def _attempt(self, trip: RoundTrip, deadline: float, *, hurried: bool) -> tuple[list[Any], Identity | None]:
+        """Hurried: most of the time has gone by before there was a connection, so that a late reply says nothing."""
         server, attempts = self._server, None
-        deadline = time.monotonic() + trip.timeout_seconds
         while True:
             token, channel = server.token, self._take()
             reused = channel is not None
@@ -280,6 +350,8 @@ class AsyncLink:
                 failure = meaning(error)
                 attempts = attempts or Attempts(server, trip.commands)
                 if not attempts.another(failure, token=token, reused=reused):
+                    if hurried and isinstance(failure, redis.TimeoutError):
+                        raise CacheBusyError("a connection became free too late") from error
                     await self._failed(failure, doubtful=doubtful(failure, connected=channel is not None))
                     raise CacheUnavailableError(str(failure)) from error
             except asyncio.CancelledError:
@@ -315,9 +387,7 @@ class AsyncLink:
         if len(self._pool.tasks) >= self._most_idle:
             channel.close(undo)
             return
-        task = asyncio.create_task(self._drained(channel, undo))
-        self._pool.tasks.add(task)
-        task.add_done_callback(self._pool.tasks.discard)
+        self._spawn(self._drained(channel, undo))
 
     async def _drained(self, channel: AsyncChannel, undo: Sequence[Command]) -> None:
         try:
@@ -347,9 +417,7 @@ class AsyncLink:
         """Probe in a task where that is allowed, or else here. False as long as nobody knows."""
         if not self._background:
             return await self.probe(suspicion)
-        task = asyncio.create_task(self.probe(suspicion))
-        self._pool.tasks.add(task)
-        task.add_done_callback(self._pool.tasks.discard)
+        self._spawn(self.probe(suspicion))
         return False
 
     async def probe(self, suspicion: Exception | None = None) -> bool:
@@ -382,6 +450,19 @@ class AsyncLink:
             return False
         remembered = self._trust.remembered(identity.replication_id)
         return await asyncio.to_thread(self._trust.ask, identity.replication_id) if remembered is None else remembered
+
+
+def _next_batch(waiting: deque[_Delivery]) -> list[_Delivery]:
+    """What goes in the next round trip: those who wait for the longest, without those who have left."""
+    batch: list[_Delivery] = []
+    while waiting and len(batch) < _MOST_TOGETHER and not (batch and waiting[0].alone):
+        first = waiting.popleft()
+        if not first.outcome.done():
+            batch.append(first)
+            first.sent = True
+            if first.alone:
+                break
+    return batch
 
 
 def _close(channel: AsyncChannel | None, undo: Sequence[Command] = ()) -> None:

@@ -23,3 +23,7 @@ class TooManyLoadsError(LoadUnavailableError):
 
 class CacheUnavailableError(Exception):
     """The cache did not answer. Reads handle it themselves; `replication_id()` lets it out."""
+
+
+class CacheBusyError(CacheUnavailableError):
+    """No connection became free in time. Nothing was sent, and the cache is not to blame."""

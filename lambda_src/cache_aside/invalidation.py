@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cache_aside.connection import BARRIER
-from cache_aside.errors import CacheUnavailableError
+from cache_aside.errors import CacheBusyError, CacheUnavailableError
 from cache_aside.keys import checked
 from cache_aside.results import Invalidation, Replicas
 from cache_aside.steps import Deliver, Pause, Steps
@@ -23,7 +23,9 @@ def invalidate(
     deadline_seconds: float,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Steps[Invalidation]:
-    """DEL the keys; retry on new connections until the deadline, for other processes may still reach the cache.
+    """DEL the keys; retry until the deadline, for other processes may still reach the cache.
+
+    On a new connection, unless the attempt before had none.
 
     Each attempt gets half of the time that is left, so that a connection that hangs does not cost all of it. Repeating
     a DEL is harmless, and so is one that arrives late.
@@ -36,13 +38,14 @@ def invalidate(
     while (rest := deadline - monotonic()) > 0:
         try:
             reason = yield from _attempt(keys, replicas, max(rest / 2, _SHORTEST_TIMEOUT_SECONDS), fresh=fresh)
-        except CacheUnavailableError as error:
+        except CacheBusyError as error:
             reason = str(error)
+        except CacheUnavailableError as error:
+            reason, fresh = str(error), True
         except _RefusedError as error:
             return Invalidation(keys, confirmed=False, reason=str(error), refused=True)
         if not reason:
             return Invalidation(keys, confirmed=True)
-        fresh = True
         yield Pause(_PAUSE_SECONDS)
     return Invalidation(keys, confirmed=False, reason=reason)
 

@@ -1,8 +1,10 @@
 """What only an event loop can do to a client: cancel it, and outrun its connections."""
 
 import asyncio
+from typing import Any
 
 import pytest
+import redis
 
 from cache_aside import AsyncCacheAside, LoadTimeoutError, Options, Policy, Served
 from faults.proxy import Fault, FaultProxy
@@ -13,9 +15,9 @@ pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("operator")]
 NUMBER = Policy(name="number", value_type=int, ttl_seconds=60, early_refresh_beta=0)
 
 
-def connect(valkey: Valkey, port: int, connections: int = 16) -> AsyncCacheAside:
-    patient = Options(connections=connections, connect_timeout_seconds=5, read_timeout_seconds=5)
-    return AsyncCacheAside.connect("localhost", port, auth_token=valkey.auth_token, tls=tls_of(valkey), options=patient)
+def connect(valkey: Valkey, port: int, connections: int = 16, **settings: Any) -> AsyncCacheAside:
+    options = Options(connections=connections, **{"connect_timeout_seconds": 5, "read_timeout_seconds": 5} | settings)
+    return AsyncCacheAside.connect("localhost", port, auth_token=valkey.auth_token, tls=tls_of(valkey), options=options)
 
 
 async def read(cache: AsyncCacheAside, number: int, policy: Policy[int] = NUMBER) -> tuple[int | None, Served]:
@@ -93,3 +95,57 @@ def test_many_tasks_share_few_connections(valkey: Valkey, proxy: FaultProxy) -> 
         await cache.close()
 
     asyncio.run(crowd())
+
+
+def test_hit_that_no_connection_is_free_for_goes_past_the_cache_in_time_and_does_not_blame_it(
+    valkey: Valkey,
+) -> None:
+    async def crowd(port: int) -> None:
+        cache = connect(valkey, port, connections=1, read_timeout_seconds=0.5, probe_interval_seconds=1000)
+        await read(cache, 1)
+        slow.inject(Fault.SLOW)
+        found = await asyncio.gather(*(read(cache, 1) for _ in range(50)))
+        assert {value for value, _ in found} == {1}
+        served = [how for _, how in found]
+        assert 1 <= served.count(Served.HIT) <= 3, "one after the other, for half a second"
+        slow.inject(Fault.NONE)
+        assert await read(cache, 1) == (1, Served.HIT), "the circuit is closed"
+        await cache.close()
+
+    with FaultProxy(valkey.port, delays_seconds=(0.2, 0.2)) as slow:
+        asyncio.run(crowd(slow.port))
+
+
+def test_burst_of_deletions_shares_round_trips_and_is_confirmed(valkey: Valkey) -> None:
+    async def crowd(port: int) -> None:
+        cache = connect(valkey, port, connections=4)
+        await cache.invalidate("number:0")
+        slow.inject(Fault.SLOW)
+        outcomes = await asyncio.gather(*(cache.invalidate(f"number:{number}") for number in range(500)))
+        assert [outcome.reason for outcome in outcomes if outcome.pending] == []
+        await cache.close()
+
+    with FaultProxy(valkey.port, delays_seconds=(0.01, 0.01)) as slow:
+        asyncio.run(crowd(slow.port))
+        assert slow.accepted == 1
+
+
+def test_deletion_whose_caller_has_left_is_carried_out(valkey: Valkey, operator: redis.Redis) -> None:
+    async def leave(port: int) -> None:
+        cache = connect(valkey, port)
+        await read(cache, 1)
+        slow.inject(Fault.SLOW)
+        writer = asyncio.create_task(cache.invalidate("number:1"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        writer.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writer
+        while operator.exists("number:1"):
+            await asyncio.sleep(0.01)
+        slow.inject(Fault.NONE)
+        assert (await cache.invalidate("number:1")).confirmed
+        await cache.close()
+
+    with FaultProxy(valkey.port, delays_seconds=(0.2, 0.2)) as slow:
+        asyncio.run(leave(slow.port))
