@@ -95,8 +95,8 @@ mutants: $(READY) ## seeded mistakes in the cache protocol, each caught by name
 	python -m faults.mutants
 
 MINUTES ?= 30
-soak: $(READY) ## the history check for longer: make soak MINUTES=30
-	HISTORY_SECONDS=$$(( $(MINUTES) * 40 )) INTERRUPTION_SECONDS=$$(( $(MINUTES) * 6 )) \
+soak: $(READY) ## histories, signals, cancellations, forks and slow replies for longer: make soak MINUTES=30
+	HISTORY_SECONDS=$$(( $(MINUTES) * 35 )) INTERRUPTION_SECONDS=$$(( $(MINUTES) * 5 )) \
 		pytest -q --timeout=0 tests/cache_aside/faults/test_history.py tests/cache_aside/faults/test_interruptions.py
 
 rotations: $(READY) ## ten rotations of the AUTH token in five minutes while the app serves

@@ -1,13 +1,17 @@
 """Interrupts readers at any instruction and checks what the next ones are given; every value names its key.
 
-`python -m faults.interruptions signals|cancellations|closures SECONDS SERVER [MUTATION]` prints what was seen as JSON.
+`python -m faults.interruptions KIND SECONDS SERVER [MUTATION]` prints what was seen as JSON; the kinds are signals,
+cancellations, closures, forks and slow.
 """
 
 import asyncio
+import logging
+import os
 import random
 import signal
 import ssl
 import sys
+import threading
 import time
 from collections import Counter
 from contextlib import suppress
@@ -18,10 +22,12 @@ import msgspec
 from cache_aside import AsyncCacheAside, CacheAside, Options, Policy
 from cache_aside.steps import Pause, Step
 from faults.mutations import MUTATIONS
+from faults.proxy import Fault, FaultProxy
 
 KEYS = [f"name:{number}" for number in range(40)]
 NAME = Policy(name="name", value_type=str, ttl_seconds=60, load_timeout_seconds=0.5)
 _OPTIONS = Options(connect_timeout_seconds=2, read_timeout_seconds=2, probe_interval_seconds=0.01, connections=4)
+_LONGEST_CHILD_SECONDS = 20.0
 _SOONEST_SECONDS, _LATEST_SECONDS = 2e-5, 0.05
 
 
@@ -133,6 +139,97 @@ def closures(target: Target, seconds: float) -> Seen:
     return msgspec.structs.replace(seen, served=dict(served))
 
 
+class Readers:
+    """Threads that read and invalidate until the time is over."""
+
+    def __init__(self, cache: CacheAside, threads: int, seconds: float) -> None:
+        self._cache, self._dice = cache, random.Random()  # noqa: S311
+        self.seen, self._served, self.errors = Seen(), Counter[str](), Counter[str]()
+        self.ends = time.monotonic() + seconds
+        self._threads = [threading.Thread(target=self._repeat) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def reading(self) -> bool:
+        """Whether the time is not over."""
+        return time.monotonic() < self.ends
+
+    def read(self) -> None:
+        """One read, sometimes after a deletion."""
+        key = self._dice.choice(KEYS)
+        try:
+            if self._dice.random() < 0.1:
+                self._cache.invalidate(key)
+            result = self._cache.get_or_load(key, str, key, policy=NAME)
+        except Exception as error:  # noqa: BLE001 - counted: nothing else may be raised
+            self.errors[repr(error)] += 1
+        else:
+            _note(self.seen, self._served, key, result.value, result.served)
+
+    def end(self) -> Seen:
+        """What they have seen."""
+        for thread in self._threads:
+            thread.join()
+        return msgspec.structs.replace(self.seen, served=dict(self._served), errors=dict(self.errors))
+
+    def _repeat(self) -> None:
+        while self.reading:
+            self.read()
+
+
+def forks(target: Target, seconds: float) -> Seen:
+    """Processes that fork while their threads read: parents and children go on with what they were doing."""
+    readers = Readers(CacheAside.connect(**_connection(target)), 3, seconds)
+    while readers.reading:
+        readers.seen.interrupted += 1
+        child = os.fork()
+        if child == 0:
+            _read_on_and_exit(readers)
+        if not _ends_well(child):
+            readers.errors["a child of a fork has hung, or was given another key's value"] += 1
+    return readers.end()
+
+
+def slow(target: Target, seconds: float) -> Seen:
+    """Threads whose replies are late now and then, by less or by more than they wait, so that some are left unread."""
+    with FaultProxy(target.port, delays_seconds=(0.0, 0.15)) as proxy:
+        near = _connection(msgspec.structs.replace(target, port=proxy.port))
+        near["options"] = msgspec.structs.replace(_OPTIONS, read_timeout_seconds=0.1, bypass_wait_seconds=30)
+        readers = Readers(CacheAside.connect(**near), 8, seconds)
+        while readers.reading:
+            proxy.inject(Fault.SLOW)
+            time.sleep(0.3)
+            proxy.inject(Fault.NONE)
+            time.sleep(0.3)
+        seen = readers.end()
+        return msgspec.structs.replace(seen, interrupted=seen.served.get("BYPASS", 0))
+
+
+def _read_on_and_exit(readers: Readers) -> NoReturn:
+    """In the child: what its parent has seen until now is the parent's to tell."""
+    readers.seen.wrong.clear()
+    readers.errors.clear()
+    try:
+        for _ in range(50):
+            readers.read()
+    finally:
+        os._exit(1 if readers.seen.wrong or readers.errors else 0)
+
+
+def _ends_well(child: int) -> bool:
+    """Whether the process ends by itself, and without a complaint."""
+    ends = time.monotonic() + _LONGEST_CHILD_SECONDS
+    while time.monotonic() < ends:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status == 0
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
 def _connection(target: Target) -> dict[str, Any]:
     tls = ssl.create_default_context(cafile=target.ca_file) if target.ca_file else False
     return {
@@ -170,17 +267,22 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 
 def run(kind: str, seconds: float, target: Target) -> Seen:
-    """Signals, cancellations or closures, for so long."""
+    """One kind of interruptions, for so long."""
     match kind:
         case "signals":
             return signals(target, seconds)
         case "cancellations":
             return asyncio.run(cancellations(target, seconds))
+        case "forks":
+            return forks(target, seconds)
+        case "slow":
+            return slow(target, seconds)
     return closures(target, seconds)
 
 
 def main() -> None:
     """Prints a `Seen`."""
+    logging.getLogger("cache_aside").setLevel(logging.ERROR)  # outages are what this is for
     kind, seconds, target, *mutation = sys.argv[1:]
     if mutation:
         MUTATIONS[mutation[0]][1]()
