@@ -46,6 +46,16 @@ CHOICES: Mapping[str, Sequence[Point]] = {
         {"database.engine": "mysql", "database.instance_type": "db.t4g.micro", "database.insights": "off"},
         {"database.engine": "mysql", "database.instance_type": "db.m7g.large", "database.insights": "advanced"},
     ),
+    "functions": tuple(
+        {"app.python": python, "app.architecture": architecture}
+        for python, architecture in (
+            ("3.11", "x86_64"),
+            ("3.12", "arm64"),
+            ("3.13", "x86_64"),
+            ("3.14", "arm64"),
+            ("3.14", "x86_64"),
+        )
+    ),
     "network": (
         {"network.zones": "2", "network.nat_gateways": "0", "region": "none"},
         {"network.zones": "3", "network.nat_gateways": "1", "region": "us-east-1", "account": "111122223333"},
@@ -65,8 +75,6 @@ CHOICES: Mapping[str, Sequence[Point]] = {
             "database.multi_az": ("true", "false"),
             "database.sample_data": ("true", "false"),
             "backup.retention_days": ("none", "7"),
-            "app.python": get_args(settings()["app.python"].annotation),
-            "app.architecture": ("arm64", "x86_64"),
             "app.reserved_concurrency": ("none", "5"),
             "web.firewall": ("true", "false"),
             "web.firewall_count_only": ("none", "AWSManagedRulesSQLiRuleSet"),
@@ -133,13 +141,13 @@ def validated() -> Iterator[tuple[str, str, str, str]]:
     for stage in STAGES:
         for key, field in settings().items():
             for value in dict.fromkeys([*allowed(field), example(key)]):
-                yield stage, key, value, refusal(stage, key, value)
+                yield stage, key, value, refusal(stage, {key: value})
 
 
-def refusal(stage: str, key: str, value: str) -> str:
-    """What is wrong with a value in a stage; empty if nothing is."""
+def refusal(stage: str, overrides: Mapping[str, str]) -> str:
+    """What is wrong with these values in a stage; empty if nothing is."""
     try:
-        load(stage, {**NEEDED[stage], key: value})
+        load(stage, {**NEEDED[stage], **overrides})
     except ConfigError as error:
         return str(error)
     return ""

@@ -15,11 +15,14 @@ from pathlib import Path
 MOST_RULES = 60  # of a security group and direction: "Amazon VPC quotas"
 MOST_ZONES = {"us-west-1": 2}  # where every account sees fewer than three
 
+# Infrastructure knows the code that runs by its path only.
+RDS_ROOTS = Path(__file__).parents[1] / "lambda_src" / "storefront" / "rds-ca-bundle.pem"
 _CLASSES = Path(__file__).with_name("aws_classes.json")
 _ZONE = re.compile(r"(?P<region>[a-z]{2}(-[a-z]+)+-\d)[a-f]")
 _CERTIFICATE = re.compile(
     r"arn:aws(-[a-z]+)*:acm:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):certificate/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
+_ROOT = re.compile(r"CN=Amazon RDS ([a-z]{2}(?:-[a-z]+)+-\d) Root CA")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # Families that exist and cannot do what the replication group here asks of them.
 _UNFIT_NODES = {
@@ -64,10 +67,16 @@ def _families(service: str) -> str:
 
 
 def region(name: str) -> str:
-    """A region in which RDS exists."""
+    """A region in which RDS exists, and of which the functions know the roots of its certificates."""
     if name not in regions():
         similar = ", ".join(get_close_matches(name, regions())) or "none"
         raise ValueError(f"there is no region {name} with RDS; regions of similar names: {similar}")
+    if name not in regions_with_roots(RDS_ROOTS.read_text()):
+        raise ValueError(
+            f"lambda_src/storefront/{RDS_ROOTS.name} has no root certificate of RDS in {name}, so no function could "
+            "verify its database. Download AWS's bundle of that partition and run: "
+            "python -m tools.refresh_rds_ca_bundle --file global-bundle.pem. Or choose another region"
+        )
     return name
 
 
@@ -82,6 +91,11 @@ def regions() -> tuple[str, ...]:
         for partition in session.get_available_partitions()
         for name in session.get_available_regions("rds", partition)
     )
+
+
+def regions_with_roots(bundle: str) -> frozenset[str]:
+    """The regions whose RDS instances a bundle of certificates can verify: each has roots of its own."""
+    return frozenset(_ROOT.findall(bundle))
 
 
 def zone(name: str) -> str:

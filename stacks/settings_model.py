@@ -15,6 +15,7 @@ MOST_ADDRESSES_WITHOUT_TLS = 2**16  # what a company has, and not the world: pas
 CLASSES_WITHOUT_INSIGHTS = ("micro", "small")  # of MySQL
 
 Text = Annotated[str, Field(min_length=1)]
+EMULATED_ACCOUNT = "000000000000"  # of `make up`, whose functions run in this machine's Python
 _STACKS = ("network", "data", "app")
 FirewallGroup = Literal[
     "AWSManagedRulesAmazonIpReputationList",
@@ -238,7 +239,9 @@ class AppConfig(Settings):
     """The Lambda functions of the app tier."""
 
     architecture: Literal["arm64", "x86_64"] = Field("arm64", description="Processor of the functions")
-    python: Literal["3.11", "3.12", "3.13", "3.14"] = Field("3.14", description="Python version of the functions")
+    python: Literal["3.11", "3.12", "3.13", "3.14"] = Field(
+        "3.14", description="Python version of the functions. 3.11 needs `app.architecture=x86_64`"
+    )
     memory_mib: int = Field(1024, ge=128, le=10240, description="Memory of the app's function, MiB; CPU scales with it")
     reserved_concurrency: int | None = Field(
         ge=1,
@@ -403,6 +406,11 @@ class StageConfig(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if (self.app.python, self.app.architecture) == ("3.11", "arm64") and self.account != EMULATED_ACCOUNT:
+            raise ValueError(
+                "app.python=3.11 needs app.architecture=x86_64: its runtime has GLIBC 2.26, and psycopg for arm64 "
+                "needs 2.27. Example: app.python=3.12"
+            )
         if self.instance in _STACKS:
             raise ValueError(
                 f"instance={self.instance} is the name of a stack: give another one. Example: instance=blue"

@@ -3,12 +3,17 @@
 import hashlib
 import re
 import zipfile
+from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from audit.settings_matrix import refusal
 from constructs_lib.compute.python_bundle import bundle, fingerprint
 from stacks.function_code import LAMBDA_SRC, MIGRATIONS
+from stacks.settings import settings
+from tests.infra.glibc import RUNTIMES, too_new
 from tests.infra.synthesis import synthesize
 
 REQUIREMENTS = {"app": LAMBDA_SRC / "storefront" / "requirements.txt", "migration": MIGRATIONS / "requirements.txt"}
@@ -74,6 +79,39 @@ def test_bundle_carries_the_sources_and_nothing_of_this_machine(bundled: tuple[s
     assert (folder / "cache_aside" / "__init__.py").exists()
     assert (folder / "functions" / "schema_migration" / "handler.py").exists()
     assert [path for path in folder.rglob("*") if path.name in {"__pycache__", "bin", ".lock"}] == []
+
+
+def offered() -> list[tuple[str, str]]:
+    """Every Python version with every architecture that the settings allow."""
+    annotations = (settings()[key].annotation for key in ("app.python", "app.architecture"))
+    pairs = product(*map(get_args, annotations))
+    return [
+        (python, architecture)
+        for python, architecture in pairs
+        if not refusal("dev", {"app.python": python, "app.architecture": architecture})
+    ]
+
+
+def bundle_of_all(python: str, architecture: str, output: Path) -> Path:
+    """The packages of app and migration together."""
+    machine = {"arm64": "aarch64", "x86_64": "x86_64"}[architecture]
+    for requirements in REQUIREMENTS.values():
+        bundle(MIGRATIONS, requirements, f"{machine}-manylinux_2_28", python, output)
+    return output
+
+
+@pytest.mark.bundling
+@pytest.mark.parametrize(("python", "architecture"), offered())
+def test_every_shared_library_loads_with_the_glibc_of_the_runtime(
+    python: str, architecture: str, tmp_path: Path
+) -> None:
+    assert too_new(bundle_of_all(python, architecture, tmp_path), RUNTIMES[python]) == []
+
+
+@pytest.mark.bundling
+def test_python_3_11_is_not_offered_where_its_packages_do_not_load(tmp_path: Path) -> None:
+    assert ("3.11", "arm64") not in offered()
+    assert "needs 2.27" in " ".join(too_new(bundle_of_all("3.11", "arm64", tmp_path), RUNTIMES["3.11"]))
 
 
 def test_fingerprint_follows_names_and_contents_and_ignores_caches(tmp_path: Path) -> None:

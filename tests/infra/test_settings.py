@@ -1,10 +1,13 @@
 """Settings: what is allowed, and what an error says about it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from audit.settings_matrix import refusal
 from constructs_lib import DATABASE_ENGINES
+from stacks import aws_rules
 from stacks.settings import STAGES, ConfigError, StageConfig, example, load, settings
 from stacks.settings_model import CLASSES_WITHOUT_INSIGHTS
 from tests.infra.synthesis import SETTINGS
@@ -193,6 +196,47 @@ def test_mysql_has_no_insights_where_the_construct_refuses_them() -> None:
     without = DATABASE_ENGINES["mysql"].classes_without_insights
     sizes = {f"db.{family}.{size}" for family, sizes in classes()["db"].items() for size in sizes}
     assert {name for name in sizes if name.endswith(CLASSES_WITHOUT_INSIGHTS)} == sizes & without
+
+
+WITHOUT_ROOTS = {
+    "ap-east-2",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
+    "ca-west-1",
+    "il-central-1",
+    "mx-central-1",
+    "cn-north-1",
+    "cn-northwest-1",
+    "us-gov-east-1",
+    "us-gov-west-1",
+}
+
+
+def test_every_region_of_rds_has_roots_in_the_bundle_or_is_refused_by_name() -> None:
+    said = {region: refusal("dev", {"region": region}) for region in aws_rules.regions()}
+    refused = {region for region, message in said.items() if message}
+    assert [region for region in refused if f"has no root certificate of RDS in {region}" not in said[region]] == []
+    isolated = {region for region in refused if region.startswith(("us-iso", "eu-isoe", "eusc"))}
+    assert refused - isolated == WITHOUT_ROOTS
+
+
+def test_a_region_whose_roots_are_not_in_the_bundle_any_more_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    load_dev(region="eu-west-1")
+    bundle = tmp_path / "rds-ca-bundle.pem"
+    bundle.write_text(aws_rules.RDS_ROOTS.read_text().replace("eu-west-1", "eu-west-2"))
+    monkeypatch.setattr(aws_rules, "RDS_ROOTS", bundle)
+    with pytest.raises(ConfigError, match="has no root certificate of RDS in eu-west-1"):
+        load_dev(region="eu-west-1")
+
+
+def test_python_3_11_on_arm64_is_for_the_emulator_only() -> None:
+    with pytest.raises(ConfigError, match=r"app\.python=3\.11 needs app\.architecture=x86_64"):
+        load_dev(app__python="3.11")
+    load_dev(app__python="3.11", app__architecture="x86_64")
+    load_dev(app__python="3.11", account="000000000000")
 
 
 def test_classes_are_those_that_the_installed_cfn_lint_knows() -> None:

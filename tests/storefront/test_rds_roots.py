@@ -14,7 +14,7 @@ def test_rds_roots_are_those_that_were_vendored() -> None:
 
 
 def test_rds_roots_are_valid_for_another_year_and_cover_the_regions() -> None:
-    """When this fails: python tools/refresh_rds_ca_bundle.py."""
+    """When this fails: python -m tools.refresh_rds_ca_bundle."""
     certificates = x509.load_pem_x509_certificates(RDS_CA_BUNDLE.read_bytes())
     in_a_year = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=365)
     assert all(certificate.not_valid_after_utc > in_a_year for certificate in certificates)
