@@ -4,6 +4,7 @@ import logging
 import os
 import select
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -17,6 +18,10 @@ T = TypeVar("T")
 
 # A transaction that lost against another one is repeated this often: its locks were taken in another order.
 _ATTEMPTS = 3
+
+# Nothing between here and the server promises to know a connection for longer. A frozen Lambda wakes up with such ones,
+# and what is sent on them may be answered by nobody.
+_MOST_IDLE_SECONDS = 180.0
 
 # The roots that the certificates of RDS chain to. Where to get a newer one: tools/refresh_rds_ca_bundle.py.
 RDS_CA_BUNDLE = Path(__file__).parent / "rds-ca-bundle.pem"
@@ -82,11 +87,14 @@ class Connection(Protocol):
 class Database:
     """One connection a thread. As many connections as threads serve requests: one under Lambda.
 
-    `connect` makes a new one, with the credentials of that moment; it raises DatabaseUnavailableError.
+    `connect` makes a new one, with the credentials of that moment; it raises DatabaseUnavailableError. A connection
+    that nobody used for three minutes is replaced before it is used. `clock` tells seconds; the default is the wall
+    clock, which goes on while a Lambda is frozen.
     """
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
+    def __init__(self, connect: Callable[[], Connection], *, clock: Callable[[], float] = time.time) -> None:
         self._connect = connect
+        self._clock = clock
         self._thread = threading.local()
 
     def read(self, statement: LiteralString, parameters: Parameters = ()) -> list[Row]:
@@ -106,7 +114,8 @@ class Database:
     def transact(self, work: Callable[[Connection], T]) -> T:
         """What `work` returns, whose statements are committed when this returns, and undone when it raises.
 
-        After a deadlock all of it runs again. DatabaseUnavailableError, DuplicateError, and what `work` raises.
+        After a deadlock all of it runs again. A connection that turns out to be lost before anything ran is replaced
+        once. DatabaseUnavailableError, DuplicateError, and what `work` raises.
         RuntimeError when `work` goes on after a statement that failed: COMMIT would not say that nothing was written.
         """
         for attempt in range(1, _ATTEMPTS + 1):
@@ -133,9 +142,8 @@ class Database:
         return True
 
     def _transact_once(self, work: Callable[[Connection], T]) -> T:
-        connection = self._connection()
+        connection = self._begin()
         try:
-            connection.change("BEGIN", ())
             connection.failed = False
             result = work(connection)
             _commit(connection)
@@ -144,13 +152,34 @@ class Database:
             raise
         return result
 
+    def _begin(self) -> Connection:
+        """The connection, in a transaction."""
+        known = getattr(self._thread, "connection", None)
+        connection = self._connection()
+        try:
+            connection.change("BEGIN", ())
+        except ConnectionLostError:
+            connection.close()
+            if connection is not known:
+                raise  # the server ends new ones, too
+            connection = self._connection()
+            connection.change("BEGIN", ())
+        except BaseException:
+            _undo(connection)  # whether BEGIN arrived is not known
+            raise
+        return connection
+
     def _connection(self) -> Connection:
         connection: Connection | None = getattr(self._thread, "connection", None)
+        now = self._clock()
         if connection is not None:
-            if not connection.closed():
+            idle = now - self._thread.used_at
+            if not connection.closed() and idle <= _MOST_IDLE_SECONDS:
+                self._thread.used_at = now
                 return connection
             connection.close()
         self._thread.connection = connection = self._log_in()
+        self._thread.used_at = now
         return connection
 
     def _log_in(self) -> Connection:
