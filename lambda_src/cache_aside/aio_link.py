@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import select
 import socket
 import time
@@ -15,17 +14,16 @@ from weakref import WeakKeyDictionary
 import redis
 from redis.asyncio.connection import Connection
 
-from cache_aside.breaker import Breaker
+from cache_aside.breaker import Breaker, Circuits
 from cache_aside.connection import Attempts, Conversation, Identity, Server, Trust, doubtful, pack
 from cache_aside.dns import RESOLVER
 from cache_aside.errors import CacheBusyError, CacheUnavailableError
 from cache_aside.link import PROBE_STEPS, accepted, handshake, meaning, rest
-from cache_aside.observe import SILENT, Event, Observer
+from cache_aside.observe import SILENT, Observer
 from cache_aside.steps import Command, Deliver, RoundTrip
 
 _CHUNK_BYTES = 65536
 _MOST_TOGETHER = 100
-_log = logging.getLogger("cache_aside")
 
 
 class AsyncTransport(Protocol):
@@ -195,7 +193,7 @@ class AsyncLink:
         background: bool = False,
         observer: Observer = SILENT,
     ) -> None:
-        self._server, self._breaker, self._trust, self._observer = server, breaker, trust, observer
+        self._server, self._trust, self._circuits = server, trust, Circuits(breaker, observer)
         self._background = background
         self._most_idle = connections
         self._spare_seconds = breaker.probe_timeout_seconds
@@ -232,9 +230,10 @@ class AsyncLink:
         else:
             await places.acquire()
         try:
-            if self._breaker.is_open and not await self._recovered():
+            breaker = self._circuits.of(trip.commands)
+            if breaker.is_open and not await self._recovered(breaker):
                 raise CacheUnavailableError("the circuit is open")
-            replies, identity = await self._attempt(trip, deadline, hurried=waits)
+            replies, identity = await self._attempt(trip, breaker, deadline, hurried=waits)
         finally:
             places.release()
         if trip.fail_closed and not await self._trusted(identity):
@@ -334,7 +333,9 @@ class AsyncLink:
         else:
             channel.close()
 
-    async def _attempt(self, trip: RoundTrip, deadline: float, *, hurried: bool) -> tuple[list[Any], Identity | None]:
+    async def _attempt(
+        self, trip: RoundTrip, breaker: Breaker, deadline: float, *, hurried: bool
+    ) -> tuple[list[Any], Identity | None]:
         """Hurried: most of the time has gone by before there was a connection, so that a late reply says nothing."""
         server, attempts = self._server, None
         while True:
@@ -352,7 +353,7 @@ class AsyncLink:
                 if not attempts.another(failure, token=token, reused=reused):
                     if hurried and isinstance(failure, redis.TimeoutError):
                         raise CacheBusyError("a connection became free too late") from error
-                    await self._failed(failure, doubtful=doubtful(failure, connected=channel is not None))
+                    await self._failed(breaker, failure, doubtful=doubtful(failure, connected=channel is not None))
                     raise CacheUnavailableError(str(failure)) from error
             except asyncio.CancelledError:
                 if channel is not None:
@@ -402,48 +403,41 @@ class AsyncLink:
         else:
             self._give_back(channel)
 
-    async def _failed(self, error: Exception, *, doubtful: bool) -> None:
-        self._observer.on_event("", Event.CACHE_ERROR, 0.0)
-        if not doubtful:
-            self._trip(error)
-        elif self._breaker.suspect():
-            await self._probe_somewhere(error)
+    async def _failed(self, breaker: Breaker, error: Exception, *, doubtful: bool) -> None:
+        if self._circuits.failed(breaker, error, doubtful=doubtful):
+            await self._probe_somewhere(breaker, error)
 
-    async def _recovered(self) -> bool:
+    async def _recovered(self, breaker: Breaker) -> bool:
         """Whether the circuit has closed by the probe that was due."""
-        return self._breaker.take_probe() and await self._probe_somewhere()
+        return breaker.take_probe() and await self._probe_somewhere(breaker)
 
-    async def _probe_somewhere(self, suspicion: Exception | None = None) -> bool:
+    async def _probe_somewhere(self, breaker: Breaker, suspicion: Exception | None = None) -> bool:
         """Probe in a task where that is allowed, or else here. False as long as nobody knows."""
         if not self._background:
-            return await self.probe(suspicion)
-        self._spawn(self.probe(suspicion))
+            return await self.probe(breaker, suspicion)
+        self._spawn(self.probe(breaker, suspicion))
         return False
 
-    async def probe(self, suspicion: Exception | None = None) -> bool:
+    async def probe(self, breaker: Breaker, suspicion: Exception | None = None) -> bool:
         """Whether a new connection reaches the primary: if so the circuit is closed, and opened if not."""
-        seconds = self._breaker.probe_timeout_seconds
+        return self._circuits.probed(breaker, await self._out_of_reach(breaker), suspicion)
+
+    async def _out_of_reach(self, breaker: Breaker) -> Exception | None:
+        """What keeps a new connection from doing what this circuit is for; None: it does it."""
+        seconds = breaker.probe_timeout_seconds
         attempts, channel = Attempts(self._server, ()), None
         while True:
             token = self._server.token
             try:
                 channel = await AsyncChannel.open(self._server, PROBE_STEPS * seconds, seconds)
-                await channel.trip((), seconds)
+                await channel.trip(self._circuits.probe(breaker), seconds)
             except Exception as error:  # noqa: BLE001 - whatever keeps it from answering
-                if attempts.another(error, token=token, reused=False):
-                    continue
-                self._observer.on_event("", Event.CACHE_ERROR, 0.0)
-                self._trip(suspicion or error)
-                return False
+                if not attempts.another(error, token=token, reused=False):
+                    return error
+            else:
+                return None
             finally:
                 _close(channel)
-            if self._breaker.close():
-                _log.warning("the cache is available again")
-            return True
-
-    def _trip(self, error: Exception) -> None:
-        if self._breaker.trip():
-            _log.warning("the cache is unavailable, readers go past it: %s", error)
 
     async def _trusted(self, identity: Identity | None) -> bool:
         if identity is None:

@@ -1,7 +1,6 @@
 """The connections of the synchronous client: one a thread, opened when the thread first needs it."""
 
 import inspect
-import logging
 import select
 import socket
 import threading
@@ -17,17 +16,16 @@ from redis.backoff import NoBackoff
 from redis.connection import Connection
 from redis.retry import Retry
 
-from cache_aside.breaker import Breaker
+from cache_aside.breaker import Breaker, Circuits
 from cache_aside.connection import Attempts, Conversation, Identity, Server, Trust, doubtful, pack
 from cache_aside.dns import RESOLVER
 from cache_aside.errors import CacheUnavailableError
-from cache_aside.observe import SILENT, Event, Observer
+from cache_aside.observe import SILENT, Observer
 from cache_aside.steps import Command, Deliver, RoundTrip
 
 _CHUNK_BYTES = 65536
 PROBE_STEPS = 4
 _SHORTEST_TIMEOUT_SECONDS = 0.001
-_log = logging.getLogger("cache_aside")
 
 
 class Transport(Protocol):
@@ -206,7 +204,7 @@ class Link:
         background: bool = False,
         observer: Observer = SILENT,
     ) -> None:
-        self._server, self._breaker, self._trust, self._observer = server, breaker, trust, observer
+        self._server, self._trust, self._circuits = server, trust, Circuits(breaker, observer)
         self._background = background
         self._local = _Local()
 
@@ -216,9 +214,10 @@ class Link:
         Raises:
             CacheUnavailableError: the circuit is open, the round trip failed, or the server is not trusted.
         """
-        if self._breaker.is_open and not self._recovered():
+        breaker = self._circuits.of(trip.commands)
+        if breaker.is_open and not self._recovered(breaker):
             raise CacheUnavailableError("the circuit is open")
-        replies, identity = self._attempt(trip)
+        replies, identity = self._attempt(trip, breaker)
         if trip.fail_closed and not self._trusted(identity):
             raise CacheUnavailableError("this server may hold values whose deletion a failover lost")
         return replies
@@ -250,7 +249,7 @@ class Link:
     def after_fork(self) -> None:
         """In the child: the connections are the parent's."""
         self._local = _Local()
-        self._breaker.close()
+        self._circuits.after_fork()
         if self._server.credentials is not None:
             self._server.credentials.after_fork()
 
@@ -266,7 +265,7 @@ class Link:
             return None
         return channel
 
-    def _attempt(self, trip: RoundTrip) -> tuple[list[Any], Identity | None]:
+    def _attempt(self, trip: RoundTrip, breaker: Breaker) -> tuple[list[Any], Identity | None]:
         server, attempts, timeout = self._server, None, trip.timeout_seconds
         deadline = inf if timeout == inf else time.monotonic() + timeout
         while True:
@@ -283,7 +282,7 @@ class Link:
                 failure = meaning(error)
                 attempts = attempts or Attempts(server, trip.commands)
                 if not attempts.another(failure, token=token, reused=reused):
-                    self._failed(failure, doubtful=doubtful(failure, connected=channel is not None))
+                    self._failed(breaker, failure, doubtful=doubtful(failure, connected=channel is not None))
                     raise CacheUnavailableError(str(error)) from error
             except BaseException:
                 _close(channel, trip.undo)
@@ -292,52 +291,45 @@ class Link:
                 self._local.channel = channel
                 return replies, channel.conversation.identity
 
-    def _failed(self, error: Exception, *, doubtful: bool) -> None:
-        self._observer.on_event("", Event.CACHE_ERROR, 0.0)
-        if not doubtful:
-            self._trip(error)
-        elif self._breaker.suspect():
-            self._probe_somewhere(error)
+    def _failed(self, breaker: Breaker, error: Exception, *, doubtful: bool) -> None:
+        if self._circuits.failed(breaker, error, doubtful=doubtful):
+            self._probe_somewhere(breaker, error)
 
-    def _recovered(self) -> bool:
+    def _recovered(self, breaker: Breaker) -> bool:
         """Whether the circuit has closed by the probe that was due."""
-        return self._breaker.take_probe() and self._probe_somewhere()
+        return breaker.take_probe() and self._probe_somewhere(breaker)
 
-    def _probe_somewhere(self, suspicion: Exception | None = None) -> bool:
+    def _probe_somewhere(self, breaker: Breaker, suspicion: Exception | None = None) -> bool:
         """Probe in a thread where that is allowed and possible, or else here. False as long as nobody knows."""
         if self._background:
             try:
-                threading.Thread(target=self.probe, args=(suspicion,), name="cache-probe", daemon=True).start()
+                threading.Thread(target=self.probe, args=(breaker, suspicion), name="cache-probe", daemon=True).start()
             except RuntimeError:
                 pass  # no thread can start: this reader probes
             else:
                 return False
-        return self.probe(suspicion)
+        return self.probe(breaker, suspicion)
 
-    def probe(self, suspicion: Exception | None = None) -> bool:
+    def probe(self, breaker: Breaker, suspicion: Exception | None = None) -> bool:
         """Whether a new connection reaches the primary: if so the circuit is closed, and opened if not."""
-        seconds = self._breaker.probe_timeout_seconds
+        return self._circuits.probed(breaker, self._out_of_reach(breaker), suspicion)
+
+    def _out_of_reach(self, breaker: Breaker) -> Exception | None:
+        """What keeps a new connection from doing what this circuit is for; None: it does it."""
+        seconds = breaker.probe_timeout_seconds
         attempts, channel = Attempts(self._server, ()), None
         while True:
             token = self._server.token
             try:
                 channel = Channel(self._server, PROBE_STEPS * seconds, seconds)
-                channel.trip((), seconds)
+                channel.trip(self._circuits.probe(breaker), seconds)
             except Exception as error:  # noqa: BLE001 - whatever keeps it from answering
-                if attempts.another(error, token=token, reused=False):
-                    continue
-                self._observer.on_event("", Event.CACHE_ERROR, 0.0)
-                self._trip(suspicion or error)
-                return False
+                if not attempts.another(error, token=token, reused=False):
+                    return error
+            else:
+                return None
             finally:
                 _close(channel)
-            if self._breaker.close():
-                _log.warning("the cache is available again")
-            return True
-
-    def _trip(self, error: Exception) -> None:
-        if self._breaker.trip():
-            _log.warning("the cache is unavailable, readers go past it: %s", error)
 
     def _trusted(self, identity: Identity | None) -> bool:
         if identity is None:

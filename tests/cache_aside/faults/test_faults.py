@@ -90,6 +90,26 @@ def test_outage_is_counted_for_as_long_as_it_lasts(connect: Connect, proxy: Faul
     assert counted.events == {"HIT": 1}
 
 
+def test_pause_of_writes_costs_one_reader_its_patience_and_no_hit_anything(
+    connect: Connect, operator: redis.Redis
+) -> None:
+    counted = Counting()
+    options = Options(read_timeout_seconds=0.5, probe_timeout_seconds=0.3, probe_interval_seconds=1)
+    cache = connect(options=options, observer=counted)
+    assert read(cache) is Served.MISS
+    operator.client_pause(60_000, all=False)
+    try:
+        for number in range(2, 22):
+            found = cache.get_or_load(f"number:{number}", lambda number=number: number, policy=NUMBER)  # type: ignore[misc]
+            assert (found.value, found.served) == (number, Served.BYPASS)
+            assert read(cache) is Served.HIT
+        assert counted.events["CACHE_ERROR"] < 10, "a lease, and a probe a second"
+    finally:
+        operator.client_unpause()
+    while cache.get_or_load("number:2", lambda: 2, policy=NUMBER).served is Served.BYPASS:
+        time.sleep(0.01)
+
+
 def test_connection_that_was_closed_while_idle_is_replaced_unnoticed(connect: Connect, proxy: FaultProxy) -> None:
     cache = connect()
     read(cache)
