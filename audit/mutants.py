@@ -284,8 +284,23 @@ MUTANTS = (
     _mutant(
         "any target group may invoke the function",
         "FUNCTION_INVOKED_BY_ANYONE",
-        "App/Service/Function/Resource/LoadBalancer",
+        "App/Service/Live/LoadBalancer",
         source_arn=cdk.Fn.join(":", ["arn:aws:elasticloadbalancing", cdk.Aws.REGION, "targetgroup/*"]),
+    ),
+    _mutant(
+        "requests go to whatever the function is",
+        "REQUESTS_TO_LATEST",
+        "App/WebEntry/Resource/Listener/AppGroup/Resource",
+        targets=[{"id": "arn:aws:lambda:us-east-1:111122223333:function:app"}],
+    ),
+    _mutant(
+        "the alias follows the function", "ALIAS_OF_LATEST", "App/Service/Live/Resource", function_version="$LATEST"
+    ),
+    _mutant(
+        "no alarm stops a release",
+        "RELEASE_WITHOUT_ALARMS",
+        "App/Release/Resource",
+        alarm_configuration={"enabled": False, "alarms": []},
     ),
     _mutant("the listener takes old TLS", "LISTENER_TLS_POLICY", LISTENER, ssl_policy="ELBSecurityPolicy-2016-08"),
     _mutant("the listener names no TLS policy", "LISTENER_TLS_POLICY", LISTENER, ssl_policy=None),
@@ -353,7 +368,7 @@ MUTANTS = (
     _mutant(
         "anybody may invoke the function",
         "FUNCTION_INVOKED_BY_ANYONE",
-        "App/Service/Function/Resource/LoadBalancer",
+        "App/Service/Live/LoadBalancer",
         source_arn=None,
     ),
     _without("Data/CacheAlarms", "the cache has no alarms", "CACHE_WITHOUT_ALARMS"),

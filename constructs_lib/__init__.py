@@ -13,8 +13,10 @@ from constructs_lib.cache.cache_users import CacheUsers, access_string
 from constructs_lib.cache.replication_group import REDIS_7_1, VALKEY_8_2, CacheEngine, ReplicationGroup
 from constructs_lib.compute.auth_token_rotation import SETTLE_PERIOD, AuthTokenRotation
 from constructs_lib.compute.data_access import DataAccess
+from constructs_lib.compute.gradual_release import GradualRelease
 from constructs_lib.compute.invalidation_relay import InvalidationRelay
 from constructs_lib.compute.lambda_service import LambdaService
+from constructs_lib.compute.live_alias import LiveAlias
 from constructs_lib.compute.python_bundle import fingerprint, python_bundle
 from constructs_lib.compute.schema_migration import SchemaMigration
 from constructs_lib.compute.vpc_function import FunctionSettings, VpcFunction
@@ -59,9 +61,11 @@ __all__ = [
     "DatabaseEngine",
     "DatabaseEvents",
     "FunctionSettings",
+    "GradualRelease",
     "InstanceSize",
     "InvalidationRelay",
     "LambdaService",
+    "LiveAlias",
     "LogKey",
     "LogSettings",
     "ManagedRole",

@@ -8,6 +8,7 @@ from constructs import Construct
 from constructs_lib import (
     DataAccess,
     FunctionSettings,
+    GradualRelease,
     InvalidationRelay,
     LambdaService,
     PathRate,
@@ -65,7 +66,7 @@ class AppStack(cdk.Stack):
         for function in (service.function, relay.function):
             function.node.add_dependency(migration.resource)
         entry = self._web_entry(config, network, service)
-        ServiceAlarms(
+        alarms = ServiceAlarms(
             self,
             "ServiceAlarms",
             topic=network.alarm_topic,
@@ -75,6 +76,10 @@ class AppStack(cdk.Stack):
             namespace=config.name,
             firewall=self._firewall(config, network, entry) if config.web.firewall else None,
         )
+        if config.app.release != "direct":
+            GradualRelease(
+                self, "Release", alias=service.alias, alarms=alarms.of_a_bad_release, pace=config.app.release
+            )
         CfnOutput(self, "LoadBalancerUrl", value=entry.url)
         CfnOutput(self, "FunctionName", value=service.function.function_name)
         CfnOutput(self, "MigrationFunctionName", value=migration.function.function_name)

@@ -22,7 +22,7 @@ _MINUTE, _FIVE_MINUTES = Duration.minutes(1), Duration.minutes(5)
 
 
 class ServiceAlarms(Alarms):
-    """What users notice, and what keeps the cache right."""
+    """What users notice, and what keeps the cache right. `of_a_bad_release`: what rings when a new version fails."""
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class ServiceAlarms(Alarms):
         :param firewall: what blocks requests before they reach the load balancer. Default: nothing
         """
         super().__init__(scope, construct_id, topic=topic)
+        self.of_a_bad_release: list[cloudwatch.IAlarm] = []
         self._answers(load_balancer)
         self._functions(service.function, relay)
         self._security_log(service.log_group, namespace)
@@ -54,20 +55,21 @@ class ServiceAlarms(Alarms):
 
     def _answers(self, load_balancer: elbv2.ApplicationLoadBalancer) -> None:
         metrics = load_balancer.metrics
-        self.add(
+        app_errors = self.add(
             "AppErrors",
             metrics.http_code_target(elbv2.HttpCodeTarget.TARGET_5XX_COUNT, period=_MINUTE),
             above=10,
             datapoints=3,
             says="Users see errors: the app answers more than ten requests a minute with 5xx.",
         )
-        self.add(
+        load_balancer_errors = self.add(
             "LoadBalancerErrors",
             metrics.http_code_elb(elbv2.HttpCodeElb.ELB_5XX_COUNT, period=_MINUTE),
             above=10,
             datapoints=3,
             says="Users see errors: the app does not answer, and the load balancer returns more than ten 5xx a minute.",
         )
+        self.of_a_bad_release += [app_errors, load_balancer_errors]
         self.add(
             "SlowAnswers",
             metrics.target_response_time(statistic="p99", period=_MINUTE),
@@ -76,13 +78,14 @@ class ServiceAlarms(Alarms):
         )
 
     def _functions(self, service: lambda_.IFunction, relay: lambda_.IFunction) -> None:
-        self.add(
+        crashes = self.add(
             "Crashes",
             service.metric_errors(period=_MINUTE),
             above=0,
             datapoints=3,
             says="The app's function crashes or times out. See its log.",
         )
+        self.of_a_bad_release.append(crashes)
         self.add(
             "Throttles",
             service.metric_throttles(period=_MINUTE),

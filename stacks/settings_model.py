@@ -249,6 +249,12 @@ class AppConfig(Settings):
         "quota. Unset: reserves nothing, for new accounts with a small quota",
         examples=["100"],
     )
+    release: Literal["linear", "all_at_once", "direct"] = Field(
+        description="How requests move to a new version. `linear`: a tenth more each minute, and back when an alarm "
+        "rings. `all_at_once`: the same in one step. `direct`: at once, without CodeDeploy and alarms. Deploy with "
+        "`direct` to fix what makes an alarm ring",
+        examples=["direct"],
+    )
 
     @property
     def helper_concurrency(self) -> int | None:

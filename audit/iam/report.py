@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from audit.iam.policies import Policies
-from audit.iam.requests import Request, requests
+from audit.iam.requests import NOT_SIMULATED, Request, requests
 from audit.iam.resolved import Stage
 from audit.iam.simulator import Answer, simulate
 
@@ -49,6 +49,7 @@ class Simulation:
             for number, statement in enumerate(self.policies.statements[name])
             if statement["Effect"] == "Allow"
             for action in _listed(statement["Action"])
+            if action not in NOT_SIMULATED
         }
 
     def _used(self) -> set[tuple[str, str]]:

@@ -40,6 +40,8 @@ _CALLED_BY_ELASTICACHE = (
 )
 Context = Mapping[str, str | list[str]]
 
+# The simulator cannot tell an alias from a version, and this is about either.
+NOT_SIMULATED = {"lambda:GetProvisionedConcurrencyConfig"}
 _INTERFACE = arn("ec2", "network-interface/eni-0123456789abcdef0")
 _HERE = {"aws:PrincipalAccount": ACCOUNT, "aws:ResourceAccount": ACCOUNT, "aws:SecureTransport": "true"}
 
@@ -81,7 +83,13 @@ def requests(stage: Stage, policies: Policies) -> list[Request]:
     functions = [
         request for function in stage.of("AWS::Lambda::Function") for request in _function(stage, policies, function)
     ]
-    return [*functions, *_flow_logs(stage, policies), *_operator(policies), *_services(stage, policies)]
+    return [
+        *functions,
+        *_releases(stage, policies),
+        *_flow_logs(stage, policies),
+        *_operator(policies),
+        *_services(stage, policies),
+    ]
 
 
 def _function(stage: Stage, policies: Policies, function: Resource) -> Iterator[Request]:
@@ -228,6 +236,28 @@ def _interfaces(network: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "ec2:UnassignPrivateIpAddresses", _INTERFACE
 
 
+def _releases(stage: Stage, policies: Policies) -> Iterator[Request]:
+    """What CodeDeploy does while it moves the alias, as AWSCodeDeployRoleForLambdaLimited allows it."""
+    for group in stage.of("AWS::CodeDeploy::DeploymentGroup"):
+        role = stage.by_arn(group.properties["ServiceRoleArn"])
+        (alias,) = (a for a in stage.of("AWS::Lambda::Alias") if a.logical_id.startswith("ServiceLive"))
+        function = alias.arn.rpartition(":")[0]
+        for action, resource in (
+            ("cloudwatch:DescribeAlarms", arn("cloudwatch", "alarm:any")),
+            ("lambda:GetAlias", function),
+            ("lambda:UpdateAlias", function),
+        ):
+            yield Request(
+                who="CodeDeploy",
+                principal=f"arn:aws:sts::{ACCOUNT}:assumed-role/{role.ref}/CodeDeploy",
+                action=action,
+                resource=resource,
+                context=_HERE,
+                identity=policies.of_role(role),
+                boundary=policies.boundary,
+            )
+
+
 def _flow_logs(stage: Stage, policies: Policies) -> Iterator[Request]:
     """What the VPC's flow log does as its role (VPC User Guide, "IAM role for publishing flow logs")."""
     for log in stage.of("AWS::EC2::FlowLog"):
@@ -322,6 +352,9 @@ def _assumed(stage: Stage) -> Iterator[tuple[str, str, str]]:
     for database in stage.of("AWS::RDS::DBInstance"):
         if role := database.properties.get("MonitoringRoleArn"):
             yield "monitoring.rds.amazonaws.com", role, database.arn
+    for group in stage.of("AWS::CodeDeploy::DeploymentGroup"):
+        source = arn("codedeploy", f"deploymentgroup:{group.properties['ApplicationName']}/{group.ref}")
+        yield "codedeploy.amazonaws.com", group.properties["ServiceRoleArn"], source
     for selection in stage.of("AWS::Backup::BackupSelection"):
         role = selection.properties["BackupSelection"]["IamRoleArn"]
         yield "backup.amazonaws.com", role, arn("backup", "backup-plan:plan")

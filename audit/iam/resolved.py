@@ -46,6 +46,7 @@ _REF_IS_ARN = {
     "AWS::ElasticLoadBalancingV2::LoadBalancer",
     "AWS::ElasticLoadBalancingV2::TargetGroup",
     "AWS::IAM::ManagedPolicy",
+    "AWS::Lambda::Alias",
     "AWS::SNS::Topic",
     "AWS::SecretsManager::Secret",
 }
@@ -122,8 +123,14 @@ class Stage:
 
     def _arn(self, stack: str, logical_id: str) -> str:
         kind = self._raw(stack, logical_id)["Type"]
+        if kind == "AWS::Lambda::Alias":
+            return self._alias(stack, logical_id)
         service, form = _ARNS.get(kind, (kind.split("::")[-2].lower(), "{}"))
         return arn(service, form.format(self._name(stack, logical_id)))
+
+    def _alias(self, stack: str, logical_id: str) -> str:
+        properties = self._resolve(stack, self._raw(stack, logical_id)["Properties"])
+        return arn("lambda", f"function:{properties['FunctionName']}:{properties['Name']}")
 
     def _ref(self, stack: str, logical_id: str) -> str:
         if logical_id in _PSEUDO:

@@ -35,6 +35,7 @@ async function decide(request, left = {}) {
     {},
   )
   if (answer.resultType === 'error') throw new Error(`${request.action}: ${JSON.stringify(answer.errors)}`)
+  if (answer.results?.length === 0) throw new Error(`${request.action}: name a resource, ${request.resource} is none`)
   const [{ analysis, ignoredContextKeys }] = answer.results ?? [answer.result]
   return { result: answer.overallResult, analysis, ignored: ignoredContextKeys ?? [] }
 }

@@ -1,5 +1,6 @@
 """An L2 for `AWS::ElastiCache::ReplicationGroup`, which aws-cdk-lib offers only as an L1."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jsii
@@ -20,6 +21,15 @@ from constructs_lib.watch.log_groups import LogSettings
 
 PORT = 6379
 MOST_NODES = 6
+_CREATE_ONLY = (
+    "at_rest_encryption_enabled",
+    "cache_subnet_group_name",
+    "kms_key_id",
+    "network_type",
+    "port",
+    "snapshot_arns",
+    "snapshot_name",
+)
 _NETWORK_ACTIONS = (
     "ec2:CreateNetworkInterface",
     "ec2:DeleteNetworkInterface",
@@ -178,6 +188,11 @@ class ReplicationGroup(CacheMetrics, Resource):
                 grantee=grantee, actions=["elasticache:DescribeCacheClusters"], resource_arns=[node]
             )
         )
+
+    @property
+    def replaced_with(self) -> Mapping[str, object]:
+        """What CloudFormation replaces the group for, and its endpoint with it (AWS::ElastiCache::ReplicationGroup)."""
+        return {name: getattr(self._resource, name) for name in _CREATE_ONLY}
 
     @property
     def auth_token(self) -> AuthToken:

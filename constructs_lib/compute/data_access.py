@@ -1,5 +1,6 @@
 """What a function needs to use the cache and the database: to be told where they are, and to be let in."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aws_cdk import aws_iam as iam
@@ -31,6 +32,11 @@ class DataAccess:
             "RDS_DB_NAME": self.database.database_name,
             "RDS_USER": self.database_user,
         }
+
+    @property
+    def replaced_with(self) -> Sequence[Mapping[str, object]]:
+        """What `environment` changes with although it reads the same: a replaced cache or database, see `LiveAlias`."""
+        return [self.cache.replaced_with, self.database.replaced_with]
 
     def grant(self, grantee: iam.IGrantable) -> None:
         """Allow `grantee` to log in to the cache, and to connect to the database as that one role."""

@@ -9,6 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from constructs_lib.compute.data_access import DataAccess
+from constructs_lib.compute.live_alias import DIGEST_VARIABLE, LiveAlias, digest
 from constructs_lib.compute.vpc_function import FunctionSettings, VpcFunction
 
 PERIOD = Duration.minutes(1)
@@ -49,15 +50,20 @@ class InvalidationRelay(Construct):
             description="Repeats the cache deletions that were not confirmed or that a failover may have lost",
             code=code,
             handler=handler,
-            environment={**data.environment, **(environment or {})},
+            environment={
+                **data.environment,
+                **(environment or {}),
+                DIGEST_VARIABLE: digest(self, data.replaced_with),
+            },
             memory_mib=256,
             timeout=PERIOD,
             reserved_concurrency=reserved_concurrency,
         )
         self.function = relay.function
         data.grant(relay.role)
-        self.function.configure_async_invoke(retry_attempts=0, max_event_age=PERIOD)
+        alias = LiveAlias(self, "Live", function=self.function)
+        alias.configure_async_invoke(retry_attempts=0, max_event_age=PERIOD)
         schedule = events.Rule(
             self, "Schedule", description="Runs the invalidation relay", schedule=events.Schedule.rate(PERIOD)
         )
-        schedule.add_target(targets.LambdaFunction(self.function, retry_attempts=0, max_event_age=PERIOD))
+        schedule.add_target(targets.LambdaFunction(alias, retry_attempts=0, max_event_age=PERIOD))

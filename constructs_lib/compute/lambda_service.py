@@ -11,11 +11,15 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from constructs_lib.compute.data_access import DataAccess
+from constructs_lib.compute.live_alias import DIGEST_VARIABLE, LiveAlias, digest
 from constructs_lib.compute.vpc_function import FunctionSettings, VpcFunction
 
 
 class LambdaService(Construct):
-    """A web app in front of one cache and one database, with exactly the rights to use them."""
+    """A web app in front of one cache and one database, with exactly the rights to use them.
+
+    Requests go to the version that its `alias` is on. `GradualRelease` moves that slowly.
+    """
 
     def __init__(
         self,
@@ -52,7 +56,11 @@ class LambdaService(Construct):
             description=description,
             code=code,
             handler=handler,
-            environment={**data.environment, **(environment or {})},
+            environment={
+                **data.environment,
+                **(environment or {}),
+                DIGEST_VARIABLE: digest(self, data.replaced_with),
+            },
             memory_mib=memory_mib,
             timeout=timeout,
             reserved_concurrency=reserved_concurrency,
@@ -60,18 +68,19 @@ class LambdaService(Construct):
         self.function = service.function
         self.log_group = service.log_group
         data.grant(service.role)
+        self.alias = LiveAlias(self, "Live", function=service.function)
 
     @property
     def target(self) -> elbv2.IApplicationLoadBalancerTarget:
         """What a load balancer's listener sends requests to."""
-        return _FunctionTarget(self.function)
+        return _FunctionTarget(self.alias)
 
 
 @jsii.implements(elbv2.IApplicationLoadBalancerTarget)
 class _FunctionTarget:
     """CDK's own `LambdaTarget` lets the load balancers of every account invoke the function."""
 
-    def __init__(self, function: lambda_.Function) -> None:
+    def __init__(self, function: lambda_.Alias) -> None:
         self._function = function
 
     def attach_to_application_target_group(

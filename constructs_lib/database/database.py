@@ -1,5 +1,6 @@
 """An RDS instance with the settings that `rds.DatabaseInstance` leaves to its poor defaults."""
 
+from collections.abc import Mapping
 from typing import Literal, cast
 
 import jsii
@@ -18,6 +19,15 @@ from constructs_lib.errors import PropError
 from constructs_lib.watch.log_groups import LogSettings
 
 MASTER_USERNAME = "database_admin"  # not the one that every attacker tries first
+_CREATE_ONLY = (
+    "db_instance_identifier",
+    "db_name",
+    "db_snapshot_identifier",
+    "db_subnet_group_name",
+    "kms_key_id",
+    "master_username",
+    "storage_encrypted",
+)
 Insights = Literal["off", "standard", "advanced"]
 _INSIGHTS_MODE = {
     "off": None,
@@ -156,6 +166,12 @@ class Database(Construct):
     def endpoint(self) -> str:
         """``host:port``; after a failover the name leads to the former standby."""
         return Fn.join(":", [self.instance.db_instance_endpoint_address, self.instance.db_instance_endpoint_port])
+
+    @property
+    def replaced_with(self) -> Mapping[str, object]:
+        """What CloudFormation replaces the instance for, and its endpoint with it (AWS::RDS::DBInstance)."""
+        resource = self.instance.node.default_child
+        return {name: getattr(resource, name) for name in _CREATE_ONLY}
 
     @property
     def master_secret(self) -> secretsmanager.ISecret:

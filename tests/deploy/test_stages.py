@@ -144,7 +144,7 @@ def test_load_balancer_leads_to_the_function(stage: Stage) -> None:
     assert (listener["Protocol"], listener["Port"]) == (("HTTPS", 443) if stage.name == "prod" else ("HTTP", 80))
     (group,) = balancing.describe_target_groups(LoadBalancerArn=balancer["LoadBalancerArn"])["TargetGroups"]
     (target,) = balancing.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]
-    assert target["Target"]["Id"].endswith(f":function:{stage.deployment.outputs()['FunctionName']}")
+    assert target["Target"]["Id"].endswith(f":function:{stage.deployment.outputs()['FunctionName']}:live")
 
 
 def test_deployed_function_serves_through_the_deployed_load_balancer(stage: Stage) -> None:

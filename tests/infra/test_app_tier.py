@@ -95,6 +95,7 @@ def test_app_is_told_where_everything_is_and_no_secret(stage: Stage, prefix: str
         "RDS_DB_NAME",
         "RDS_USER",
         "METRIC_NAMESPACE",
+        "CONFIGURATION_DIGEST",
     }
     assert "PrimaryEndPointAddress" in str(variables["ELASTICACHE_ENDPOINT"])
     assert "PrimaryEndPointPort" in str(variables["ELASTICACHE_ENDPOINT"])
@@ -141,7 +142,7 @@ def test_interfaces_are_made_in_the_apps_subnets_with_its_group_alone(stage: Sta
 def test_load_balancer_may_invoke_for_its_own_target_group_alone(stage: Stage) -> None:
     name = stage.properties("AWS::ElasticLoadBalancingV2::TargetGroup")["Name"]
     assert name == f"cache-aside-{stage.name}-app"
-    source = stage.properties("AWS::Lambda::Permission", "ServiceFunctionLoadBalancer")["SourceArn"]
+    source = stage.properties("AWS::Lambda::Permission", "ServiceLiveLoadBalancer")["SourceArn"]
     assert str(source["Fn::Join"][1][-1]).endswith(f":targetgroup/{name}/*")
 
 
@@ -170,13 +171,14 @@ def test_schema_is_migrated_before_the_app_serves(stage: Stage, prefix: str) -> 
 
 
 def test_relay_runs_every_minute_and_a_failed_run_is_not_repeated(stage: Stage) -> None:
-    (relay_id,) = [i for i in stage.resources(FUNCTION) if i.startswith("InvalidationRelay")]
+    (alias_id,) = [i for i in stage.resources("AWS::Lambda::Alias") if i.startswith("InvalidationRelay")]
     rule = stage.properties("AWS::Events::Rule", "InvalidationRelay")
     assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 minute)", "ENABLED")
     (target,) = rule["Targets"]
-    assert target["Arn"] == {"Fn::GetAtt": [relay_id, "Arn"]}
+    assert target["Arn"] == {"Ref": alias_id}
     assert target["RetryPolicy"]["MaximumRetryAttempts"] == 0
-    assert stage.properties("AWS::Lambda::EventInvokeConfig")["MaximumRetryAttempts"] == 0
+    invocation = stage.properties("AWS::Lambda::EventInvokeConfig")
+    assert (invocation["MaximumRetryAttempts"], alias_id in str(invocation["Qualifier"])) == (0, True)
     permission = stage.properties("AWS::Lambda::Permission", "InvalidationRelay")
     assert (permission["FunctionName"], permission["Principal"]) == (target["Arn"], "events.amazonaws.com")
 

@@ -75,6 +75,10 @@ def test_services_that_say_so_act_for_resources_of_this_account(prod: Stage) -> 
             "StringEqualsIfExists": here,
             "ArnLikeIfExists": {"aws:SourceArn": arn.format("backup", "*:*")},
         },
+        "codedeploy.amazonaws.com": {
+            "StringEqualsIfExists": here,
+            "ArnLikeIfExists": {"aws:SourceArn": arn.format("codedeploy", "deploymentgroup:*")},
+        },
         "logdelivery.elasticloadbalancing.amazonaws.com": {
             "ArnLike": {"aws:SourceArn": arn.format("elasticloadbalancing", "loadbalancer/*")},
         },
