@@ -160,7 +160,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         connect_timeout_seconds: for DNS, TCP, TLS and AUTH together. Default 0.2.
-        read_timeout_seconds: for a round trip. Default 0.2.
+        read_timeout_seconds: for a round trip. Default 0.2. One that has to connect first has the longer of the two
+            for both.
         probe_interval_seconds: how soon a recovered cache is used again. Default 0.25.
         probe_timeout_seconds: what the request that probes may lose by it, for each step. Default 0.05.
         invalidation_seconds: how long an invalidation is tried before it is pending. Default 1.
