@@ -7,7 +7,7 @@ import inspect
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import update_wrapper
-from string import Formatter
+from string import Formatter, ascii_letters, digits
 from typing import Any, Generic, ParamSpec, TypeVar
 from urllib.parse import quote
 
@@ -18,6 +18,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 _OWNERS = {"self", "cls"}
+_IN_WRITTEN = frozenset(f"{ascii_letters}{digits}_.-~%!")  # what `_written` makes of arguments
 _MOST_BYTES = 2**16 - 1  # an envelope has two bytes for the size of its key
 
 
@@ -96,13 +97,22 @@ class KeyTemplate:
     `!`, which encoded text never has, so that they are not taken for their names. A method's `self` is no part of it.
 
     Raises:
-        PolicyError: the template and the function's parameters do not match.
+        PolicyError: the template and the function's parameters do not match, or nothing keeps two of them apart that
+            percent-encoded text lacks: `{a}-{b}` makes the same key of ("x-y", "z") and of ("x", "y-z").
     """
 
     def __init__(self, template: str, function: Callable[..., object]) -> None:
         self._template = template
         self._signature = inspect.signature(function)
-        names = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+        fields = [(before, name, *form) for before, name, *form in Formatter().parse(template) if name is not None]
+        for number, (before, name, spec, conversion) in enumerate(fields):
+            if spec or conversion:
+                raise PolicyError(
+                    f"key {template!r} must name {name!r} plainly, as {{{name}}}: a format may cut values"
+                )
+            if number and not set(before) - _IN_WRITTEN:
+                raise PolicyError(f"key {template!r} must keep {name!r} from what stands before it by ':' or '/'")
+        names = {name for _, name, *_ in fields}
         parameters = set(self._signature.parameters) - _OWNERS
         if names != parameters:
             odd = ", ".join(sorted(names ^ parameters))
@@ -112,10 +122,13 @@ class KeyTemplate:
         """The key of a call with these arguments."""
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        return self._template.format(**{name: _written(value) for name, value in bound.arguments.items()})
+        written = {name: _written(value) for name, value in bound.arguments.items() if name not in _OWNERS}
+        return self._template.format(**written)
 
 
 def _written(value: object) -> str:
+    if type(value).__str__ is object.__str__ and type(value).__repr__ is object.__repr__:
+        raise TypeError(f"an argument must say in its str() which one it is, as 42 or 'ann' do; {value!r} does not")
     return f"!{value}" if value is None or isinstance(value, bool) else quote(str(value), safe="")
 
 

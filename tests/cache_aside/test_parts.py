@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cache_aside import CacheAside, EmbeddedMetrics, Policy, PolicyError
 from cache_aside.breaker import Breaker
@@ -166,6 +168,36 @@ def test_arguments_cannot_imitate_each_others_keys() -> None:
         return a + b
 
     assert join.key("x:y", "z") != join.key("x", "y:z")
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{a}-{b}", "{a}_{b}", "{a}.{b}", "{a}~{b}", "{a}{b}", "{a}%3A{b}", "{a}and{b}", "{a:.1}:{b}", "{a!r}:{b}"],
+)
+def test_template_that_does_not_keep_arguments_apart_is_refused(template: str) -> None:
+    with pytest.raises(PolicyError, match=r"must (keep 'b' from what stands before it by|name 'a' plainly)"):
+
+        @fake_cache().cached(template, policy=NAME)
+        def join(a: str, b: str) -> str | None:
+            return a + b
+
+
+@given(st.sampled_from(["{a}:{b}", "{a}/{b}", "x-{b}-:{a}", "{a},-{b}!"]), st.tuples(*[st.text("x-_.~%:/!,A3 ")] * 4))
+def test_keys_are_the_same_only_if_the_arguments_are(template: str, texts: tuple[str, str, str, str]) -> None:
+    @fake_cache().cached(template, policy=NAME)
+    def join(a: str, b: str) -> str | None:
+        return a + b
+
+    assert (join.key(*texts[:2]) == join.key(*texts[2:])) == (texts[:2] == texts[2:])
+
+
+def test_argument_that_does_not_say_which_one_it_is_makes_no_key() -> None:
+    @fake_cache().cached("name:{user}", policy=NAME)
+    def name_of(user: object) -> str | None:
+        return repr(user)
+
+    with pytest.raises(TypeError, match="must say in its str"):
+        name_of.key(object())
 
 
 def test_none_and_its_name_are_two_keys() -> None:
