@@ -340,6 +340,25 @@ MUTANTS = (
         data_protection_config=None,
     ),
     _mutant(
+        "the firewall keeps pieces of bodies",
+        "FIREWALL_SAMPLES_CREDENTIALS",
+        "App/Firewall/Resource",
+        data_protection_config={
+            "dataProtections": [
+                {"field": {"fieldType": "SINGLE_HEADER", "fieldKeys": ["authorization"]}, "action": "SUBSTITUTION"}
+            ]
+        },
+    ),
+    _mutant(
+        "access logs can be deleted",
+        "LOGS_CAN_BE_DELETED",
+        "App/WebEntry/AccessLogs/Policy/Resource",
+        policy_document={"Version": "2012-10-17", "Statement": []},
+    ),
+    _mutant(
+        "the vault has no lock", "VAULT_WITHOUT_LOCK", "Data/DatabaseBackup/Vault/Resource", lock_configuration=None
+    ),
+    _mutant(
         "the log bucket is public",
         "PCI.DSS.321-S3BucketPublicReadProhibited",
         BUCKET,

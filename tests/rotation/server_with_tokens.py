@@ -45,7 +45,7 @@ class ServerWithTokens:
         self._admin.acl_setuser("default", enabled=False, reset_passwords=True, commands=["-@all"])
 
     def users(self) -> set[str]:
-        """Who is connected, besides the control plane."""
+        """Who is connected, besides the control plane: `default` is also who has not logged in yet."""
         return {str(client["user"]) for client in self._admin.client_list()} - {_ADMIN}
 
     def hang_up_on(self, name: str) -> None:

@@ -73,13 +73,14 @@ def test_refused_password_is_a_line_of_json_that_the_alarm_counts(storefront: La
 @pytest.mark.usefixtures("migrated")
 def test_relay_reports_and_its_metrics_are_lines_that_cloudwatch_reads(run: Run, master: Connection) -> None:
     master.execute("INSERT INTO cache_invalidations (\"key\", created_at) VALUES ('product:7', '2000-01-01')")
-    relay = run("functions.invalidation_relay.handler.handler")
+    relay = run("functions.invalidation_relay.handler.handler", METRIC_NAMESPACE="cache-aside-prod")
     answer = relay.invoke({})
     assert not answer.failed
     assert (answer.result["delivered"], answer.result["reachable"]) == (1, True)
     (metrics,) = (line for line in relay.log() if "_aws" in line)
     (directive,) = metrics["_aws"]["CloudWatchMetrics"]
-    assert (directive["Namespace"], directive["Dimensions"], metrics["Policy"]) == ("CacheAside", [["Policy"]], "none")
+    assert (directive["Namespace"], directive["Dimensions"]) == ("cache-aside-prod", [["Policy"]])
+    assert metrics["Policy"] == "none"
     assert {"Name": "CONFIRMED", "Unit": "Count"} in directive["Metrics"]
     assert metrics["CONFIRMED"] >= 1
 
