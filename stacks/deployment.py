@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from stacks.account import problems
 from stacks.preflight import context_of
 from stacks.settings import DEFAULT_STAGE, ConfigError, StageConfig, load
 
@@ -31,7 +32,7 @@ NO_TERMINAL = (
 
 
 class DeploymentError(Exception):
-    """It cannot be found out which stacks there are."""
+    """It cannot be found out which stacks there are, or the account does not suffice for a new one."""
 
 
 def unfinished(config: StageConfig, session: boto3.Session) -> list[str]:
@@ -77,9 +78,15 @@ def deploy(
 ) -> int:
     """Deploy the stage; the exit code of the command that failed, or 0.
 
+    :raises DeploymentError: if AWS does not say what there is, or the account does not suffice for it
+
     :param run: runs one command and returns its exit code. Default: as a child that has this terminal
     """
     creating = unfinished(config, session)
+    said = list(problems(config, session, creating))
+    sys.stderr.writelines(f"{line}\n" for line in said if line.startswith("note:"))
+    if wrong := [line for line in said if not line.startswith("note:")]:
+        raise DeploymentError("\nerror: ".join(wrong))
     for command in commands(creating, arguments):
         if code := run(command):
             if "--no-rollback" in command:

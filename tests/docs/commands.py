@@ -7,6 +7,9 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import botocore.session
+from botocore import xform_name
+
 from stacks.settings import settings
 from storefront.http.table import OPERATIONS
 from tests.docs.pages import ROOT
@@ -15,6 +18,8 @@ _CODE = ("stacks", "lambda_src", "local", "audit", "faults", "benchmarks", "test
 _MAKE = re.compile(r"\bmake((?: +[A-Z_]+=\S+)*)((?: +[a-z][a-z-]*)+)((?: +[A-Z_]+=\S+)*)")
 _BEFORE = re.compile(r"^((?:[A-Z_]+=\S+ +)+)[a-z]")
 _ALONE = re.compile(r"^[A-Z_]+=\S+$")
+# Of every operation, and those that the CLI renames.
+_AWS_EVERYWHERE = ("profile", "region", "query", "output", "cli-binary-format", "notification-endpoint")
 _SHELL_OPTIONS = re.compile(r"(?<!\w)-c +([a-z][\w.]*)=")
 
 
@@ -28,6 +33,8 @@ def problems(command: str) -> list[str]:
         *_modules(command),
         *_tests(command),
         *_urls(command),
+        *_aws(command),
+        *_cdk(command),
     ]
 
 
@@ -70,6 +77,46 @@ def _urls(command: str) -> Iterator[str]:
             verb = method[1] if method else "POST" if re.search(r" -d ", request) else "GET"
             if not _is_answered(verb, path):
                 yield f"{verb} {path}: the app has no such operation"
+
+
+def _aws(command: str) -> Iterator[str]:
+    """What the AWS CLI would not know: it makes its commands and options of the services' models."""
+    for service, operation, rest in re.findall(r"\baws ([a-z0-9-]+) ([a-z-]+)((?:[^|)\n]|\\\n)*)", command):
+        if (service, operation) == ("cloudformation", "deploy"):
+            continue  # a command of the CLI's own
+        if (known := _aws_options(service, operation)) is None:
+            yield f"aws {service} {operation}: no such operation"
+        else:
+            given = re.findall(r"(?<=\s)--([a-z][a-z0-9-]*)", rest)
+            yield from (
+                f"aws {service} {operation} --{option}: no such option" for option in given if option not in known
+            )
+
+
+@cache
+def _aws_options(service: str, operation: str) -> set[str] | None:
+    session = botocore.session.get_session()
+    if service not in session.get_available_services():
+        return None
+    model = session.get_service_model(service)
+    for name in model.operation_names:
+        if xform_name(name, "-") == operation:
+            shape = model.operation_model(name).input_shape
+            members = {xform_name(member, "-") for member in (shape.members if shape else ())}
+            return {*members, *(f"no-{member}" for member in members), *_AWS_EVERYWHERE}
+    return None
+
+
+def _cdk(command: str) -> Iterator[str]:
+    for rest in re.findall(r"\bnpx cdk((?: [^|\n]*)?)", command):
+        for option in re.findall(r"(?<=\s)--([a-z][a-z-]*)", rest):
+            if f'"{option.removeprefix("no-")}"' not in _cdk_code():
+                yield f"npx cdk --{option}: no such option"
+
+
+@cache
+def _cdk_code() -> str:
+    return (ROOT / "node_modules" / "aws-cdk" / "lib" / "index.js").read_text()
 
 
 def _is_answered(method: str, path: str) -> bool:

@@ -27,6 +27,12 @@ def test_pages_have_commands() -> None:
         ('make deploy SETTINGS="-c colour=red"', "-c colour: no such setting"),
         ("python -m local.down", "python -m local.down: no such module"),
         ("python -m nobody", "python -m nobody: no such module"),
+        ("npx cdk deploy --all --no-rolback", "npx cdk --no-rolback: no such option"),
+        ("aws rds delete-everything", "aws rds delete-everything: no such operation"),
+        (
+            "aws rds delete-db-snapshot --snapshot x --region r",
+            "aws rds delete-db-snapshot --snapshot: no such option",
+        ),
         ("pytest tests/nowhere", "tests/nowhere: no such file"),
         ("curl -i localhost:8080/nothing/1", "GET /nothing/1: the app has no such operation"),
         (

@@ -3,19 +3,29 @@
 import io
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cache
+from typing import Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 
 from stacks import deployment
+from stacks.account import HELPERS
 from stacks.deployment import DeploymentError, commands, deploy, unfinished
 from stacks.settings import load
-from tests.infra.synthesis import SETTINGS
+from tests.infra.synthesis import SETTINGS, Stage
 
 CONFIG = load("prod", SETTINGS["prod"])
 ARGUMENTS = ["-c", "stage=prod"]
 FINISHED = ["npx", "cdk", "deploy", "--all", *ARGUMENTS]
+
+
+@cache
+def _clients() -> dict[str, Any]:
+    """Made once: EC2's model alone takes a second to read."""
+    make: Any = boto3.Session(aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1").client
+    return {name: make(name) for name in ("cloudformation", "ec2", "rds", "lambda")}
 
 
 class Session(boto3.Session):
@@ -23,12 +33,24 @@ class Session(boto3.Session):
 
     def __init__(self) -> None:
         super().__init__(aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1")
-        self.formation = super().client("cloudformation")
-        self.stub = Stubber(self.formation)
-        self.stub.activate()
+        self.stubs = {name: Stubber(client) for name, client in _clients().items()}
+        self.stub = self.stubs["cloudformation"]
+        for stub in self.stubs.values():
+            stub.activate()
 
-    def client(self, *_: object, **__: object) -> object:  # type: ignore[override]
-        return self.formation
+    def client(self, service: str, *_: object, **__: object) -> Any:  # type: ignore[override]
+        return _clients()[service]
+
+    def account(self, *, zones: int = 3, classes: int = 1, executions: int = 1000) -> None:
+        """What the account offers, as it answers to `make deploy`."""
+        named = [{"ZoneName": f"us-east-1{letter}"} for letter in "abc"[:zones]]
+        self.stubs["ec2"].add_response("describe_availability_zones", {"AvailabilityZones": named})
+        options = [{"Engine": "postgres"}] * classes
+        self.stubs["rds"].add_response(
+            "describe_orderable_db_instance_options", {"OrderableDBInstanceOptions": options}
+        )
+        limit = {"UnreservedConcurrentExecutions": executions}
+        self.stubs["lambda"].add_response("get_account_settings", {"AccountLimit": limit})
 
     def has(self, **statuses: str | None) -> None:
         """The status of each stack; None for a stack that does not exist."""
@@ -45,7 +67,9 @@ class Session(boto3.Session):
 def session() -> Iterator[Session]:
     session = Session()
     yield session
-    session.stub.assert_no_pending_responses()
+    for stub in session.stubs.values():
+        stub.assert_no_pending_responses()
+        stub.deactivate()
 
 
 def first(*stacks: str, creating: str) -> list[str]:
@@ -84,7 +108,8 @@ def test_what_cannot_be_found_out_is_no_first_deployment(session: Session) -> No
 def test_a_failed_creation_ends_the_command_and_says_how_to_go_on(
     session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    session.has(network="CREATE_COMPLETE", data=None, app=None)
+    session.has(network=None, data=None, app=None)
+    session.account()
     ran: list[Sequence[str]] = []
 
     def fail(command: Sequence[str]) -> int:
@@ -92,8 +117,44 @@ def test_a_failed_creation_ends_the_command_and_says_how_to_go_on(
         return 3
 
     assert deploy(CONFIG, session, ARGUMENTS, fail) == 3
-    assert ran == [first("Data", "App", creating="data,app")]
+    assert ran == [first("Network", "Data", "App", creating="data,app")]
     assert "run the same\n`make deploy` again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("account", "message"),
+    [
+        ({"zones": 2}, r"this account has 2 zones in None: give -c network\.zones=2"),
+        ({"classes": 0}, r"database\.instance_type=db\.r7g\.large cannot be had"),
+        (
+            {"executions": 200},
+            r"reserves 105 Lambda executions .* has 200 left.* -c app\.reserved_concurrency=95 or -c app",
+        ),
+        ({"executions": 10}, r"has 10 left.* give -c app\.reserved_concurrency=none"),
+    ],
+)
+def test_an_account_that_does_not_suffice_is_told_before_anything_is_created(
+    session: Session, account: dict[str, int], message: str
+) -> None:
+    session.has(network=None, data=None, app=None)
+    session.account(**account)
+    with pytest.raises(DeploymentError, match=message):
+        deploy(CONFIG, session, ARGUMENTS, lambda _: pytest.fail("something was deployed"))
+
+
+def test_what_the_caller_may_not_ask_is_no_reason_not_to_deploy(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session.has(network="UPDATE_COMPLETE", data="UPDATE_COMPLETE", app=None)
+    session.stubs["lambda"].add_client_error("get_account_settings", "AccessDenied", "not authorized")
+    assert deploy(CONFIG, session, ARGUMENTS, lambda _: 0) == 0
+    assert "note: not checked before: " in capsys.readouterr().err
+
+
+def test_reserved_executions_are_those_of_the_template(prod: Stage) -> None:
+    functions = prod.resources("AWS::Lambda::Function").values()
+    reserved = sum(function["Properties"].get("ReservedConcurrentExecutions", 0) for function in functions)
+    assert reserved == 100 + HELPERS
 
 
 def test_without_a_terminal_nothing_is_deployed_that_could_ask_for_approval(monkeypatch: pytest.MonkeyPatch) -> None:
