@@ -17,7 +17,7 @@ from faults.replication import AUTH_TOKEN, plain_port
 from local.engines import Valkey
 from local.tls import ensure_certificates
 
-SECONDS = {"calm": 8, "cuts": 12, "failovers": 12}
+SECONDS = {"calm": 8, "cuts": 24, "failovers": 12}
 
 
 def evidence(name: str) -> str:
