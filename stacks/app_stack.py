@@ -26,6 +26,7 @@ from stacks.service_alarms import ServiceAlarms
 from stacks.settings import StageConfig
 
 DATABASE_USER = "storefront_app"
+WEB_FUNCTION = "The storefront"
 METRIC_NAMESPACE = "METRIC_NAMESPACE"  # the stage's name: another stage's metrics ring no alarm of this one
 TAKE_PASSWORDS = (("POST", "/sessions"), ("PUT", "/users/me/password"))
 
@@ -107,7 +108,7 @@ class AppStack(cdk.Stack):
             self,
             "Service",
             settings=functions,
-            description="The storefront",
+            description=WEB_FUNCTION,
             code=function_code.of_app(config),
             handler="storefront.lambda_handler.handler",
             data=access,

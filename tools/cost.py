@@ -1,7 +1,7 @@
 """`make cost`: what a stage costs a month, from its synthesized templates and `prices.toml`.
 
 Each line is one kind of resource. Below the total: what single settings change, and what the next larger databases
-cost, with which a cache competes.
+cost, with which a cache competes. Left out, as cents: transfer between zones, access logs in S3, notifications.
 """
 
 import argparse
@@ -20,6 +20,7 @@ os.environ.setdefault("CDK_VALIDATION", "false")  # read when aws_cdk is importe
 import app as cdk_app
 from audit.synthesis import NEEDED, STACKS
 from constructs_lib import PropError
+from stacks.app_stack import WEB_FUNCTION
 from stacks.settings import ConfigError
 
 PRICES: Mapping[str, Any] = tomllib.loads(Path(__file__).with_name("prices.toml").read_text())
@@ -130,6 +131,8 @@ def _database(properties: Properties) -> Iterator[Line]:
     yield Line(f"database {name}{standby}", copies, _of("database", name) * PRICES["hours_a_month"])
     gigabytes = int(properties["AllocatedStorage"]) * copies
     yield Line("database storage, GB", gigabytes, PRICES["gigabyte"]["database_storage"])
+    if properties.get("ManageMasterUserPassword"):
+        yield from PRICED["AWS::SecretsManager::Secret"]({})
     if properties.get("DatabaseInsightsMode") == "advanced":
         vcpus = _VCPUS[name.rpartition(".")[2]] * copies
         yield Line("Database Insights advanced, vCPU", vcpus, _hourly("database_insights_advanced_a_vcpu"))
@@ -186,13 +189,21 @@ USED = {"AWS::Backup::BackupVault", "AWS::EC2::FlowLog", "AWS::Lambda::Function"
 def _use(usage: Mapping[str, float], found: Sequence[tuple[str, Properties]]) -> Iterator[Line]:
     gigabyte, million = PRICES["gigabyte"], PRICES["million"]
     kinds = {kind for kind, _ in found}
+    (web,) = [p for kind, p in found if kind == "AWS::Lambda::Function" and p.get("Description") == WEB_FUNCTION]
     requests = usage["requests_a_second"] * _SECONDS_A_MONTH / 1e6
-    memory = max(p["MemorySize"] for kind, p in found if kind == "AWS::Lambda::Function")  # the web function's
-    seconds = requests * usage["request_milliseconds"] / 1000 * memory / 1024
     yield Line("million requests to the function", requests, million["function_requests"])
-    yield Line("million GB-seconds of the function", seconds, million["function_gigabyte_seconds"])
+    (architecture,) = web["Architectures"]
+    seconds = requests * usage["request_milliseconds"] / 1000 * web["MemorySize"] / 1024
+    price = million["function_gigabyte_seconds"][architecture]
+    yield Line(f"million GB-seconds of the function ({architecture})", seconds, price)
+    if web.get("TracingConfig"):
+        # X-Ray's default: the first request of each second, and a twentieth of the others.
+        first = min(1.0, usage["requests_a_second"])
+        traces = (first + (usage["requests_a_second"] - first) / 20) * _SECONDS_A_MONTH / 1e6
+        yield Line("million traces", traces, million["traces"])
     units = max(1.0, usage["requests_a_second"] / 25)  # a capacity unit has 25 new connections a second
     yield Line("load balancer capacity unit", units, _hourly("load_balancer_capacity_unit"))
+    yield Line("responses to the internet, GB", requests * usage["response_kilobytes"], gigabyte["transfer_out"])
     if "AWS::WAFv2::WebACL" in kinds:
         yield Line("million requests to the web ACL", requests, million["web_acl_requests"])
     logs = requests * usage["logs_kilobytes_a_request"] + usage["flow_logs_gigabytes"]
@@ -200,6 +211,13 @@ def _use(usage: Mapping[str, float], found: Sequence[tuple[str, Properties]]) ->
     yield Line("custom metric", usage["custom_metrics"], PRICES["monthly"]["custom_metric"])
     if "AWS::Backup::BackupVault" in kinds:
         yield Line("backups in the vault, GB", usage["backups_gigabytes"], gigabyte["backup_vault"])
+    for kind, group in found:
+        snapshots = (
+            int(group.get("SnapshotRetentionLimit", 0)) - 1 if kind == "AWS::ElastiCache::ReplicationGroup" else 0
+        )
+        if snapshots > 0:
+            stored = snapshots * usage["cache_gigabytes"]
+            yield Line("snapshots of the cache but the first, GB", stored, gigabyte["cache_snapshot"])
     if "AWS::EC2::NatGateway" in kinds:
         yield Line("through NAT gateways, GB", usage["nat_gigabytes"], gigabyte["nat"])
 

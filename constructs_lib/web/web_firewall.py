@@ -138,11 +138,25 @@ class WebFirewall(Construct):
             "Logging",
             resource_arn=self.web_acl.attr_arn,
             log_destination_configs=[arn],
+            logging_filter=_BLOCKED_OR_COUNTED,
             redacted_fields=[
                 wafv2.CfnLoggingConfiguration.FieldToMatchProperty(single_header={"Name": header})
                 for header in _NEVER_STORED
             ],
         )
+
+
+# What passes is in the load balancer's own log, and cost twenty times as much here.
+_BLOCKED_OR_COUNTED = {
+    "DefaultBehavior": "DROP",
+    "Filters": [
+        {
+            "Behavior": "KEEP",
+            "Requirement": "MEETS_ANY",
+            "Conditions": [{"ActionCondition": {"Action": action}} for action in ("BLOCK", "COUNT")],
+        }
+    ],
+}
 
 
 def _without_credentials() -> wafv2.CfnWebACL.DataProtectionConfigProperty:

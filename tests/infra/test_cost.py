@@ -1,13 +1,16 @@
 """What a stage costs: every resource has a price, costs by its use, or is free, and the README says the sum."""
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import tools.cost
+from stacks.app_stack import WEB_FUNCTION
 from tests.infra.synthesis import Stage
-from tools.cost import PRICED, USED, Line, UnknownPriceError, larger_databases, lines, resources, total
+from tools.cost import PRICED, PRICES, USED, Line, UnknownPriceError, larger_databases, lines, resources, total
 
 README = Path(__file__).parents[2] / "README.md"
 FREE = (
@@ -19,6 +22,7 @@ FREE = (
     r"Logs::(MetricFilter|ResourcePolicy)|S3::BucketPolicy|SNS::TopicPolicy|SecretsManager::(SecretTargetAttachment"
     r"|RotationSchedule|ResourcePolicy)|CodeDeploy)(::|$)|Custom::"
 )
+WEB = {"Description": WEB_FUNCTION, "MemorySize": 1024, "Architectures": ["arm64"]}
 CENTS = {"AWS::S3::Bucket", "AWS::SNS::Topic"}
 
 
@@ -35,7 +39,7 @@ def test_nodes_zones_and_standbys_count() -> None:
         ("AWS::ElastiCache::ReplicationGroup", cache),
         ("AWS::RDS::DBInstance", database),
         ("AWS::EC2::VPCEndpoint", endpoint),
-        ("AWS::Lambda::Function", {"MemorySize": 128}),
+        ("AWS::Lambda::Function", WEB),
     ]
     assert {
         Line("cache node cache.t4g.micro (valkey)", 3, 0.0128 * 730),
@@ -46,6 +50,24 @@ def test_nodes_zones_and_standbys_count() -> None:
     assert dict(larger_databases(found)) == pytest.approx(
         {"db.t4g.small": 2 * 0.016 * 730, "db.t4g.medium": 2 * 0.049 * 730}
     )
+
+
+def test_memory_architecture_and_tracing_of_the_web_function_count() -> None:
+    small, x86 = {**WEB, "MemorySize": 128}, {**WEB, "Architectures": ["x86_64"]}
+    traced = {**WEB, "TracingConfig": {"Mode": "Active"}}
+    migration = {"MemorySize": 512, "Architectures": ["arm64"]}
+    dollars = [
+        total(lines("prod", [("AWS::Lambda::Function", web), ("AWS::Lambda::Function", migration)]))
+        for web in (small, WEB, x86, traced)
+    ]
+    assert dollars[0] < dollars[1] < dollars[2]
+    assert dollars[3] - dollars[1] == pytest.approx((1 + 99 / 20) * 3600 * 730 / 1e6 * 5)
+
+
+def test_every_price_is_used() -> None:
+    code = inspect.getsource(tools.cost)
+    priced = [*PRICES["hourly"], *PRICES["monthly"], *PRICES["gigabyte"], *PRICES["million"], *PRICES["usage"]["prod"]]
+    assert [name for name in priced if f'"{name}"' not in code and f"({name!r})" not in code] == []
 
 
 def test_a_class_without_a_price_is_named() -> None:

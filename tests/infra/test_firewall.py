@@ -123,3 +123,11 @@ def test_rate_and_groups_can_be_tuned() -> None:
 def test_what_aws_refuses_is_refused_at_once(props: dict[str, Any], message: str) -> None:
     with pytest.raises(PropError, match=message):
         make_firewall(**props)
+
+
+def test_log_keeps_what_was_blocked_or_counted_and_drops_the_rest(prod: Stage) -> None:
+    chosen = prod.properties("AWS::WAFv2::LoggingConfiguration")["LoggingFilter"]
+    assert chosen["DefaultBehavior"] == "DROP"
+    (kept,) = chosen["Filters"]
+    assert (kept["Behavior"], kept["Requirement"]) == ("KEEP", "MEETS_ANY")
+    assert kept["Conditions"] == [{"ActionCondition": {"Action": action}} for action in ("BLOCK", "COUNT")]
