@@ -65,7 +65,7 @@ class GradualRelease(Construct):
                 events=["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP_ON_REQUEST"],
             ),
         )
-        group.node.add_dependency(role)
+        group.node.add_dependency(role.node.find_child("Policy"))  # the role itself is referred to
         resource = cast(lambda_.CfnAlias, alias.node.default_child)
         resource.cfn_options.update_policy = CfnUpdatePolicy(
             code_deploy_lambda_alias_update=CfnCodeDeployLambdaAliasUpdate(
