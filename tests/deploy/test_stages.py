@@ -38,6 +38,7 @@ OUTPUTS = {
     "AuthTokenSecretArn",
     "LoadBalancerUrl",
     "FunctionName",
+    "MigrationFunctionName",
     "FirstOperatorSecretArn",
     "OperationsPolicyArn",
 }
