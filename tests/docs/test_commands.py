@@ -1,7 +1,10 @@
 """Every command that the pages show names only what exists."""
 
+import re
+
 import pytest
 
+from stacks.settings import DEFAULT_STAGE, load
 from tests.docs.commands import problems
 from tests.docs.pages import Page, name_of, pages
 
@@ -9,6 +12,14 @@ from tests.docs.pages import Page, name_of, pages
 @pytest.mark.parametrize("page", pages(), ids=name_of)
 def test_every_command_exists(page: Page) -> None:
     assert [problem for command in page.commands for problem in problems(command)] == []
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_every_bootstrap_that_is_to_be_copied_has_the_settings_that_the_app_needs(page: Page) -> None:
+    # The CDK CLI synthesizes the app before it bootstraps.
+    for command in page.commands:
+        if "cdk bootstrap aws://" in command:
+            load(DEFAULT_STAGE, dict(re.findall(r"-c +([\w.]+)=(\S+)", command)))
 
 
 def test_pages_have_commands() -> None:
