@@ -45,7 +45,7 @@ class State(Enum):
     LEASED = "leased"
     MARKED = "marked"
     OTHER_SHAPE = "other shape"
-    """Another release's value, of another shape or version, which its readers may still hit."""
+    """Another release's value, of another shape or version: its readers may hit it, or have it as a stand-in."""
     UNREADABLE = "unreadable"
     REFUSED = "refused"
     FRESH = "fresh"
@@ -68,6 +68,7 @@ class Entry(msgspec.Struct, Generic[T], frozen=True):
     beside: bytes = b""
     """Another release's section, which has not expired."""
     beside_expires_ms: int = 0
+    """When another release's section expires, or did. 0: there is none."""
 
 
 def new_lease() -> bytes:
@@ -163,8 +164,7 @@ class Codec(Generic[T]):
             if schema != self.schema or len(body) != size:
                 mine, beside, beside_ms = self._sections(raw, begin, now_ms)
                 if not mine:
-                    state = State.OTHER_SHAPE if beside or claimed else State.UNREADABLE
-                    return Entry(state, raw, None, 0, claimed, beside=beside, beside_expires_ms=beside_ms)
+                    return Entry(State.OTHER_SHAPE, raw, None, 0, claimed, beside=beside, beside_expires_ms=beside_ms)
                 _, expires_ms, load_ms, _ = _SECTION.unpack_from(mine)
                 body = mine[_SECTION.size :]
             value = self._decode(body) if body else None
@@ -177,7 +177,7 @@ class Codec(Generic[T]):
         return Entry(State.FRESH, raw, value, expires_ms, claimed, due, False, beside, beside_ms)
 
     def _sections(self, raw: bytes, begin: int, now_ms: float) -> tuple[bytes, bytes, int]:
-        """The section of this policy; another one that has not expired, and when it does. Either may be missing.
+        """The section of this policy; another one that has not expired; when the last of the others does, or did.
 
         Raises:
             struct.error, ValueError: these are no sections.
@@ -190,8 +190,10 @@ class Codec(Generic[T]):
                 raise ValueError("the section is cut off")
             if schema == self.schema:
                 mine = raw[begin:end]
-            elif not beside and now_ms < expires_ms:
-                beside, beside_ms = raw[begin:end], expires_ms
+            else:
+                if not beside and now_ms < expires_ms:
+                    beside = raw[begin:end]
+                beside_ms = max(beside_ms, expires_ms)
             begin = end
         return mine, beside, beside_ms
 

@@ -99,6 +99,10 @@ def undo(policy: Policy[T], key: str, mine: Bid[T], now: float) -> Command:
 
 
 def _rest_ms(policy: Policy[T], entry: Entry[T], now: float) -> int:
-    """How long a value may stay in the cache, its time as a stand-in included, or another release's beside it."""
+    """How long a value may stay in the cache, its time as a stand-in included, or another release's beside it.
+
+    What the other release's policy says is not known here: its stand-in is kept for as long as one's own.
+    """
     mine_ms = entry.expires_ms + policy.stale_seconds(entry.value) * 1000
-    return min(MAX_TTL_MS, round(max(mine_ms, entry.beside_expires_ms) - now * 1000))
+    beside_ms = entry.beside_expires_ms + policy.stale_if_error_seconds * 1000
+    return min(MAX_TTL_MS, round(max(mine_ms, beside_ms) - now * 1000))

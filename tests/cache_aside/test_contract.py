@@ -310,6 +310,16 @@ def test_load_that_fails_in_one_release_leaves_the_value_of_the_other(bench: Ben
     assert bench.command("PTTL", KEY) <= 60_000
 
 
+@pytest.mark.parametrize("seconds_ago", [1, -0.2], ids=["expired", "not yet expired"])
+def test_load_that_fails_in_one_release_leaves_the_stand_in_of_the_other(bench: Bench, seconds_ago: float) -> None:
+    put_expired(bench, KEPT, seconds_ago)
+    with pytest.raises(LoadUnavailableError):
+        bench.cache.get_or_load(KEY, failing, policy=policy(schema_version=2, stale_if_error_seconds=60))
+    assert 50_000 < bench.command("PTTL", KEY) <= 60_200
+    time.sleep(max(0, -seconds_ago))
+    assert bench.cache.get_or_load(KEY, failing, policy=KEPT) == Result(CHAIR, Served.STALE)
+
+
 def test_two_shapes_at_most_and_no_more_bytes_than_one_may_have(bench: Bench) -> None:
     one_size = policy(max_bytes=len(PRODUCT.codec.encode(KEY, CHAIR, expires=time.time(), load_seconds=0)))
     for version in (1, 2, 3):
