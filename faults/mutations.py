@@ -116,8 +116,10 @@ def closures_run_in_the_background() -> None:
 _trip = protocol.Miss._trip
 
 
-def _trip_and_hope(self: Any, commands: Sequence[Command], undo: Sequence[Command] = ()) -> Steps[Any]:
-    replies = yield from _trip(self, commands, undo)
+def _trip_and_hope(
+    self: Any, commands: Sequence[Command], undo: Sequence[Command] = (), *, owed: bool = False
+) -> Steps[Any]:
+    replies = yield from _trip(self, commands, undo, owed=owed)
     takes = bool(undo) and commands[0][0] == "SET"
     return [None] * len(commands) if replies is None and takes else replies
 

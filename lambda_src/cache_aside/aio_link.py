@@ -117,20 +117,35 @@ class AsyncChannel:
         Raises:
             redis.RedisError, OSError: what went wrong; the channel is of no more use.
         """
-        conversation = self.conversation
-        async with asyncio.timeout(timeout_seconds if timeout_seconds < inf else None):
-            if conversation.must_log_in and (credentials := self._server.credentials) is not None:
-                now = credentials.clock()
-                login = ("AUTH", *await credentials.get_credentials_async())
-                accepted(await self._exchange(conversation.ask((login,))))
-                conversation.logged_in(now)
-            return await self._exchange(conversation.ask(commands, identify=identify))
+        conversation, limit = self.conversation, timeout_seconds if timeout_seconds < inf else None
+        asked = False
+        try:
+            async with asyncio.timeout(limit):
+                if conversation.must_log_in and (credentials := self._server.credentials) is not None:
+                    now = credentials.clock()
+                    login = ("AUTH", *await credentials.get_credentials_async())
+                    accepted(await self._exchange(conversation.ask((login,))))
+                    conversation.logged_in(now)
+                asked, question = True, conversation.ask(commands, identify=identify)
+                return await self._exchange(question)
+        except TimeoutError:
+            if not asked or not self._has_arrived:
+                raise
+        async with asyncio.timeout(limit):  # a busy loop has looked at the clock before it looked at the replies
+            return await self._hear()
 
     async def _exchange(self, question: bytes) -> list[Any]:
         self._writer.write(question)
+        return await self._hear()
+
+    async def _hear(self) -> list[Any]:
         while (replies := self.conversation.hear(await self._reader.read(_CHUNK_BYTES))) is None:
             pass
         return replies
+
+    @property
+    def _has_arrived(self) -> bool:
+        return bool(self._reader._buffer or self._unread.poll(0))
 
     async def drop_replies(self, timeout_seconds: float) -> None:
         """Read what is due to whoever has left; it raises what `trip` raises."""
@@ -164,12 +179,35 @@ class _Delivery:
         self.outcome: asyncio.Future[tuple[list[Any], Identity]] = asyncio.get_running_loop().create_future()
 
 
+class _Question:
+    """A reader's round trip that waits for a connection, or for its replies: for as long as a reply may take, each."""
+
+    def __init__(self, trip: RoundTrip, breaker: Breaker, patience_seconds: float) -> None:
+        self.trip, self.breaker = trip, breaker
+        self._patience, self._began = patience_seconds, time.monotonic()
+        self.limit = asyncio.timeout(patience_seconds)
+        self.outcome: asyncio.Future[tuple[list[Any], Identity | None]] = asyncio.get_running_loop().create_future()
+
+    @property
+    def left(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.outcome.done()
+
+    def start(self) -> None:
+        """It is sent: from now on the time is the cache's."""
+        self.trip.waited_seconds = time.monotonic() - self._began
+        if not self.left:
+            self.limit.reschedule(asyncio.get_running_loop().time() + min(self.trip.timeout_seconds, self._patience))
+
+
 class _Pool:
     """The connections of one event loop."""
 
     def __init__(self, connections: int) -> None:
         self.idle: list[AsyncChannel] = []
-        self.places = asyncio.Semaphore(connections)
+        self.free_places = self.places = connections
+        self.questions: deque[_Question] = deque()
+        self.couriers: set[asyncio.Task[Any]] = set()
         self.deliveries: deque[_Delivery] = deque()
         self.free_couriers = max(1, connections // 4)
         self.tasks: set[asyncio.Task[Any]] = set()
@@ -196,7 +234,6 @@ class AsyncLink:
         self._server, self._trust, self._circuits = server, trust, Circuits(breaker, observer)
         self._background = background
         self._most_idle = connections
-        self._spare_seconds = breaker.probe_timeout_seconds
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
 
     @property
@@ -220,32 +257,88 @@ class AsyncLink:
         Raises:
             CacheUnavailableError: the circuit is open, the round trip failed, or the server is not trusted.
         """
-        places, patience = self._pool.places, self._server.read_timeout_seconds
-        began = time.monotonic()
-        deadline = began + trip.timeout_seconds
-        waits = places.locked()
-        if waits:  # which is part of what a read gives the cache
-            await self._wait(places, min(trip.timeout_seconds, patience))
-            deadline = min(deadline, began + patience + self._spare_seconds)
+        pool = self._pool
+        if pool.free_places and not trip.owed:
+            pool.free_places -= 1
+            try:
+                replies, identity = await self._answer(trip)
+            finally:
+                self._leave(pool)
         else:
-            await places.acquire()
-        try:
-            breaker = self._circuits.of(trip.commands)
-            if breaker.is_open and not await self._recovered(breaker):
-                raise CacheUnavailableError("the circuit is open")
-            replies, identity = await self._attempt(trip, breaker, deadline, hurried=waits)
-        finally:
-            places.release()
+            replies, identity = await self._ask_together(pool, trip)
         if trip.fail_closed and not await self._trusted(identity):
+            if trip.undo and not trip.owed:  # nobody looks at these replies, so whatever was won is given back
+                self._enqueue(pool, RoundTrip(trip.undo, undo=trip.undo, owed=True)).outcome.cancel()
             raise CacheUnavailableError("this server may hold values whose deletion a failover lost")
         return replies
 
-    async def _wait(self, places: asyncio.Semaphore, timeout_seconds: float) -> None:
+    async def _answer(self, trip: RoundTrip) -> tuple[list[Any], Identity | None]:
+        breaker = self._circuits.of(trip.commands)
+        if breaker.is_open and not await self._recovered(breaker):
+            raise CacheUnavailableError("the circuit is open")
+        return await self._attempt(trip, breaker)
+
+    async def _ask_together(self, pool: _Pool, trip: RoundTrip) -> tuple[list[Any], Identity | None]:
+        """In one round trip with others that wait for a connection. Who leaves is undone, and what is owed is sent."""
+        mine = self._enqueue(pool, trip)
         try:
-            async with asyncio.timeout(timeout_seconds):
-                await places.acquire()
+            async with mine.limit:
+                return await mine.outcome
         except TimeoutError:
-            raise CacheBusyError("no connection became free in time") from None
+            raise CacheBusyError("no connection became free in time, or it answered too late") from None
+
+    def _enqueue(self, pool: _Pool, trip: RoundTrip) -> _Question:
+        mine = _Question(trip, self._circuits.of(trip.commands), self._server.read_timeout_seconds)
+        pool.questions.append(mine)
+        if pool.free_places:
+            pool.free_places -= 1
+            self._send_courier(pool)
+        return mine
+
+    def _leave(self, pool: _Pool) -> None:
+        """Pass the place on to those who wait."""
+        if pool.questions:
+            self._send_courier(pool)
+        else:
+            pool.free_places += 1
+
+    def _send_courier(self, pool: _Pool) -> None:
+        task = asyncio.create_task(self._ask_all(pool))
+        pool.couriers.add(task)
+        task.add_done_callback(pool.couriers.discard)
+
+    async def _ask_all(self, pool: _Pool) -> None:
+        try:
+            while batch := _next_questions(pool):
+                await self._ask(batch)
+        finally:
+            pool.free_places += 1
+
+    async def _ask(self, batch: Sequence[_Question]) -> None:
+        commands = [command for question in batch for command in question.trip.commands]
+        undoing = [command for question in batch for command in question.trip.undo]
+        try:
+            replies, identity = await self._answer(RoundTrip(commands, undo=undoing))
+        except BaseException as error:
+            for question in batch:
+                if not question.left:
+                    failure = CacheUnavailableError(str(error))
+                    failure.__cause__ = error
+                    question.outcome.set_exception(failure)
+            if isinstance(error, CacheUnavailableError):
+                return
+            raise
+        undoing = []
+        for question in batch:
+            count = len(question.trip.commands)
+            if not question.left:
+                question.outcome.set_result((replies[:count], identity))
+            elif not question.trip.owed:
+                undoing += question.trip.undo
+            del replies[:count]
+        if undoing:
+            with contextlib.suppress(CacheUnavailableError):
+                await self._answer(RoundTrip(undoing, undo=undoing))
 
     async def deliver(self, delivery: Deliver) -> tuple[list[Any], Identity]:
         """One attempt to reach the primary, whatever the breaker thinks, in one round trip with what waits beside it.
@@ -311,10 +404,12 @@ class AsyncLink:
 
     async def close(self) -> None:
         """Close every connection that is not in use."""
-        for task in tuple(self._pool.tasks):
-            task.cancel()
-        await asyncio.gather(*self._pool.tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # their callbacks
+        pool = self._pool
+        while tasks := pool.couriers | pool.tasks:  # a courier leaves a connection to be drained
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0)  # their callbacks
         while self._pool.idle:
             self._pool.idle.pop().close()
 
@@ -333,11 +428,9 @@ class AsyncLink:
         else:
             channel.close()
 
-    async def _attempt(
-        self, trip: RoundTrip, breaker: Breaker, deadline: float, *, hurried: bool
-    ) -> tuple[list[Any], Identity | None]:
-        """Hurried: most of the time has gone by before there was a connection, so that a late reply says nothing."""
+    async def _attempt(self, trip: RoundTrip, breaker: Breaker) -> tuple[list[Any], Identity | None]:
         server, attempts = self._server, None
+        deadline = time.monotonic() + trip.timeout_seconds
         while True:
             token, channel = server.token, self._take()
             reused = channel is not None
@@ -351,8 +444,6 @@ class AsyncLink:
                 failure = meaning(error)
                 attempts = attempts or Attempts(server, trip.commands)
                 if not attempts.another(failure, token=token, reused=reused):
-                    if hurried and isinstance(failure, redis.TimeoutError):
-                        raise CacheBusyError("a connection became free too late") from error
                     await self._failed(breaker, failure, doubtful=doubtful(failure, connected=channel is not None))
                     raise CacheUnavailableError(str(failure)) from error
             except asyncio.CancelledError:
@@ -444,6 +535,25 @@ class AsyncLink:
             return False
         remembered = self._trust.remembered(identity.replication_id)
         return await asyncio.to_thread(self._trust.ask, identity.replication_id) if remembered is None else remembered
+
+
+def _next_questions(pool: _Pool) -> list[_Question]:
+    """What goes in the next round trip: one connection's share of the reads, or of the writes, that wait.
+
+    Without those who have left, unless they owe it.
+    """
+    batch: list[_Question] = []
+    others: list[_Question] = []
+    most = min(1 + len(pool.questions) // pool.places, _MOST_TOGETHER)
+    while pool.questions and len(batch) < most:
+        question = pool.questions.popleft()
+        if batch and question.breaker is not batch[0].breaker:
+            others.append(question)
+        elif question.trip.owed or not question.left:
+            batch.append(question)
+            question.start()
+    pool.questions.extendleft(reversed(others))
+    return batch
 
 
 def _next_batch(waiting: deque[_Delivery]) -> list[_Delivery]:

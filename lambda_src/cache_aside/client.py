@@ -189,27 +189,31 @@ class CacheAside:
         self._places = Places(self._options.bypass_concurrency)
         self._workers = None
 
-    def _drive(self, steps: Steps[Any], load: LoadMany[Any] | None = None) -> Any:
+    def _drive(self, steps: Steps[Any], load: LoadMany[Any] | None = None, raised: BaseException | None = None) -> Any:
         """Do what the protocol asks, to its end. Whatever is raised here, at whatever instruction, it is told.
 
         It gives back its leases then, and decides what becomes of the error.
         """
-        raised: BaseException | None = None
-        while True:
-            try:
-                step = steps.send(None) if raised is None else steps.throw(raised)
-                raised = None
-                while True:
-                    if isinstance(step, RoundTrip):
-                        step = steps.send(self._transport.execute(step))
-                    else:
-                        step = steps.send(self._perform(step, load))
-            except BaseException as error:
-                if steps.gi_frame is None:  # type: ignore[attr-defined]  # it has ended
-                    if isinstance(error, StopIteration):
-                        return error.value
-                    raise
-                raised = error
+        try:
+            while True:
+                try:
+                    step = steps.send(None) if raised is None else steps.throw(raised)
+                    raised = None
+                    while True:
+                        if isinstance(step, RoundTrip):
+                            step = steps.send(self._transport.execute(step))
+                        else:
+                            step = steps.send(self._perform(step, load))
+                except BaseException as error:
+                    if steps.gi_frame is None:  # type: ignore[attr-defined]  # it has ended
+                        if isinstance(error, StopIteration):
+                            return error.value
+                        raise
+                    raised = error
+        except BaseException as error:
+            if steps.gi_frame is None:  # type: ignore[attr-defined]
+                raise
+            return self._drive(steps, load, error)  # it came between the two attempts
 
     def _perform(self, step: Step, load: LoadMany[Any] | None) -> Any:
         match step:

@@ -75,9 +75,9 @@ class ReadThrough:
     def get(self, key: str, policy: Policy[T], *, behind: bool = False) -> Steps[Result[T]]:
         """One key. Behind: the load may go on when its caller has left, as it brings its own arguments."""
         check(key)
-        began = self._here.monotonic()
+        began, trip = self._here.monotonic(), RoundTrip((get(key),), policy.fail_closed)
         try:
-            (raw,) = yield RoundTrip((get(key),), policy.fail_closed)
+            (raw,) = yield trip
         except CacheUnavailableError:
             return (yield from Miss(self._here, policy, {key: Entry(State.ABSENT)}).load_past())[key]
         entry = policy.codec.read(key, raw, self._here.clock(), self._here.draw)
@@ -91,7 +91,7 @@ class ReadThrough:
         if behind and soft is not None and entry.stale_ok:
             result = yield Background(self._miss(key, entry, policy, 0.0), soft)
             return result if result is not None else Result(entry.value, Served.STALE)
-        return (yield from self._miss(key, entry, policy, self._here.monotonic() - began))
+        return (yield from self._miss(key, entry, policy, self._here.monotonic() - began - trip.waited_seconds))
 
     def get_many(self, keys: Iterable[str], policy: Policy[T], *, behind: bool = False) -> Steps[dict[str, Result[T]]]:
         """Many keys, one load: a round trip to read them all, one to take the leases, one to fill.
@@ -335,20 +335,29 @@ class Miss(Generic[T]):
         bids = {key: mine for key, entry in self._waiting.items() if (mine := bid(self.policy, key, entry, now))}
         if not bids:
             return True
+        owing = True
         try:
-            held = yield from self._acquire(bids)
-            if held:
-                yield from self._load_and_fill(held)
+            try:
+                held = yield from self._acquire(bids)
+                if held:
+                    yield from self._load_and_fill(held)
+            except GeneratorExit:
+                raise  # nobody drives these steps any more, so nothing can be sent
+            except BaseException as error:
+                yield from self._take_back(bids)
+                owing = False
+                if error is not self._failure:
+                    raise
+                if self.flight is not None:
+                    self.flight.error = self._failure
+                self.stand_in(self._failure)
+                return True
         except GeneratorExit:
-            raise  # nobody drives these steps any more, so nothing can be sent
-        except BaseException as error:
-            yield from self._trip(self._undoing(bids))
-            if error is not self._failure:
-                raise
-            if self.flight is not None:
-                self.flight.error = self._failure
-            self.stand_in(self._failure)
-            return True
+            raise
+        except BaseException:
+            if owing:  # what was raised as they were taken back may have come before anything was sent
+                yield from self._take_back(bids)
+            raise
         return held is not None
 
     def _acquire(self, bids: Mapping[str, Bid[T]]) -> Steps[dict[str, Bid[T]] | None]:
@@ -387,6 +396,11 @@ class Miss(Generic[T]):
             elif self.flight is not None:
                 self.flight.vouch(values.get(key))
             self._settle(key, values.get(key), Served.MISS)
+
+    def _take_back(self, bids: Mapping[str, Bid[T]]) -> Steps[None]:
+        """Undo the bids, whether or not the reader stays to hear of it; to repeat it is harmless."""
+        undoing = self._undoing(bids)
+        yield from self._trip(undoing, undoing, owed=True)
 
     def _undoing(self, bids: Mapping[str, Bid[T]]) -> list[Command]:
         now = self._here.clock()
@@ -450,16 +464,18 @@ class Miss(Generic[T]):
         self._note(Event.UNCACHEABLE)
         log_once(f"uncacheable {self.policy.name}", f"policy {self.policy.name!r} cannot cache {key!r}", error)
 
-    def _trip(self, commands: Sequence[Command], undo: Sequence[Command] = ()) -> Steps[list[Any] | None]:
+    def _trip(
+        self, commands: Sequence[Command], undo: Sequence[Command] = (), *, owed: bool = False
+    ) -> Steps[list[Any] | None]:
         """The replies; None when the cache does not answer."""
         self._next_turn()
         began = self._here.monotonic()
-        rest = max(self._cache_seconds, _LEAST_SECONDS)
+        trip = RoundTrip(commands, self.policy.fail_closed, max(self._cache_seconds, _LEAST_SECONDS), undo, owed)
         try:
-            replies: list[Any] = yield RoundTrip(commands, self.policy.fail_closed, rest, undo)
+            replies: list[Any] = yield trip
         except CacheUnavailableError:
             return None
-        seconds = self._here.monotonic() - began
+        seconds = self._here.monotonic() - began - trip.waited_seconds
         if seconds > _LEAST_SECONDS:  # a cache that answers well may be asked often
             self._cache_seconds -= seconds
         return replies

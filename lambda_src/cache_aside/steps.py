@@ -14,7 +14,7 @@ Command = tuple[str | bytes | int, ...]
 """One Redis command with its arguments."""
 
 
-class RoundTrip(msgspec.Struct, frozen=True):
+class RoundTrip(msgspec.Struct):
     """Send these together and reply with their replies.
 
     A command that the server refuses by itself (another type, no permission) has its exception among the replies. When
@@ -27,6 +27,10 @@ class RoundTrip(msgspec.Struct, frozen=True):
     """Besides the client's own timeouts."""
     undo: Sequence[Command] = ()
     """Sent behind them on the same connection, waiting for nothing, when their replies do not come."""
+    owed: bool = False
+    """Sent even if whoever asked for it has left."""
+    waited_seconds: float = 0.0
+    """Set by the driver: how long it waited for a connection, which is not the cache's fault."""
 
 
 class Load(msgspec.Struct, frozen=True):

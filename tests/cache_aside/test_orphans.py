@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cache_aside import CacheAside, Options, Policy, Served
+from cache_aside import CacheAside, LoadUnavailableError, Options, Policy, Served
 from cache_aside.breaker import Breaker
 from cache_aside.connection import Server, Trust
 from cache_aside.envelope import State
@@ -52,10 +52,10 @@ class Interruption:
 
 
 def _is_between_generators(frame: FrameType, event: str) -> bool:
-    """Where CPython hands a value from one generator to another, it runs no handler."""
+    """Where CPython hands a value from one generator to another, or throws into one, it runs no handler."""
     code, at = frame.f_code, frame.f_lasti
-    delegates = event == "call" and code.co_code[at] == dis.opmap["RESUME"] and code.co_code[at + 1] & 3 > 1
-    return bool(code.co_flags & inspect.CO_GENERATOR) and (event == "return" or delegates)
+    resumes = code.co_code[at] == dis.opmap["RESUME"] and code.co_code[at + 1] & 3 <= 1
+    return bool(code.co_flags & inspect.CO_GENERATOR) and (event == "return" or not resumes)
 
 
 @pytest.fixture
@@ -115,6 +115,37 @@ def test_reader_that_is_interrupted_at_any_call_or_return_leaves_no_lease_and_no
         assert cache.get_or_load(KEY, lambda: 2, policy=NUMBER).served is Served.MISS, "and the client still works"
         cache.invalidate(KEY)
     assert point > 200
+
+
+@pytest.mark.parametrize("reads", ["a missing key", "a refresh", "many keys"])
+def test_reader_that_is_interrupted_after_its_load_has_failed_leaves_no_lease_and_no_flight(
+    server: FakeServer, reads: str
+) -> None:
+    def fail(*_: object) -> Any:
+        raise LoadUnavailableError
+
+    policy = REFRESHED if reads == "a refresh" else NUMBER
+    point, happened = 0, "not yet"
+    while happened:
+        cache = client()
+        if policy is REFRESHED:
+            cache.get_or_load(KEY, lambda: 1, policy=policy)
+        interruption = Interruption(point)
+        with suppress(SignalError, LoadUnavailableError):
+            sys.setprofile(interruption)
+            try:
+                if reads == "many keys":
+                    cache.get_many_or_load([KEY, "number:2"], fail, policy=policy)
+                else:
+                    cache.get_or_load(KEY, fail, policy=policy)
+            finally:
+                sys.setprofile(None)
+        assert nobody_waits(server, policy), f"a lease is left {interruption.happened}"
+        assert not cache._flights._open, f"a flight is left {interruption.happened}"
+        happened = interruption.happened
+        point += 1
+        cache.invalidate(KEY, "number:2")
+    assert point > 150
 
 
 def test_latch_whose_setting_is_interrupted_is_set_by_the_next_attempt_and_wakes_who_waits() -> None:

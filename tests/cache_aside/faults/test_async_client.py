@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import anyio
 import pytest
 import redis
 
@@ -97,23 +98,62 @@ def test_many_tasks_share_few_connections(valkey: Valkey, proxy: FaultProxy) -> 
     asyncio.run(crowd())
 
 
-def test_hit_that_no_connection_is_free_for_goes_past_the_cache_in_time_and_does_not_blame_it(
-    valkey: Valkey,
+@pytest.mark.parametrize("keys", [1, 100])
+def test_readers_that_no_connection_is_free_for_share_round_trips_and_do_not_blame_the_cache(
+    valkey: Valkey, keys: int
 ) -> None:
     async def crowd(port: int) -> None:
-        cache = connect(valkey, port, connections=1, read_timeout_seconds=0.5, probe_interval_seconds=1000)
-        await read(cache, 1)
+        cache = connect(valkey, port, connections=1, read_timeout_seconds=2)
+        await read(cache, 0)
         slow.inject(Fault.SLOW)
-        found = await asyncio.gather(*(read(cache, 1) for _ in range(50)))
-        assert {value for value, _ in found} == {1}
-        served = [how for _, how in found]
-        assert 1 <= served.count(Served.HIT) <= 3, "one after the other, for half a second"
-        slow.inject(Fault.NONE)
-        assert await read(cache, 1) == (1, Served.HIT), "the circuit is closed"
+        cold = await asyncio.gather(*(read(cache, number) for number in range(1, keys + 1)))
+        assert [served for _, served in cold] == [Served.MISS] * keys
+        warm = await asyncio.gather(*(read(cache, number % keys + 1) for number in range(100)))
+        assert [served for _, served in warm] == [Served.HIT] * 100
         await cache.close()
 
-    with FaultProxy(valkey.port, delays_seconds=(0.2, 0.2)) as slow:
+    with FaultProxy(valkey.port, delays_seconds=(0.1, 0.1)) as slow:
         asyncio.run(crowd(slow.port))
+        assert slow.accepted == 1, "nobody has doubted it, nor dropped the connection"
+
+
+def test_reader_that_leaves_while_it_shares_a_round_trip_gives_its_lease_back(valkey: Valkey) -> None:
+    async def leave(port: int) -> None:
+        cache = connect(valkey, port, connections=1)
+        await read(cache, 0)
+        slow.inject(Fault.SLOW)
+        readers = [asyncio.create_task(read(cache, number)) for number in range(1, 6)]
+        await asyncio.sleep(0.25)  # their bids are under way
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+        slow.inject(Fault.NONE)
+        assert {(await read(cache, number))[1] for number in range(1, 6)} <= {Served.MISS, Served.HIT}
+        await cache.close()
+
+    with FaultProxy(valkey.port, delays_seconds=(0.1, 0.1)) as slow:
+        asyncio.run(leave(slow.port))
+
+
+def test_readers_that_are_cancelled_again_and_again_give_their_leases_back(valkey: Valkey) -> None:
+    async def leave() -> None:
+        cache, begun = connect(valkey, valkey.port, connections=2), []
+
+        async def endless(number: int) -> int:
+            begun.append(number)
+            await asyncio.sleep(60)
+            return number
+
+        async with anyio.create_task_group() as group:
+            for number in range(1, 6):
+                group.start_soon(lambda n=number: cache.get_or_load(f"number:{n}", endless, n, policy=NUMBER))
+            while len(begun) < 5:
+                await asyncio.sleep(0.01)
+            group.cancel_scope.cancel()
+        assert [(await read(cache, number))[1] for number in range(1, 6)] == [Served.MISS] * 5
+        await cache.close()
+
+    asyncio.run(leave())
 
 
 def test_burst_of_deletions_shares_round_trips_and_is_confirmed(valkey: Valkey) -> None:
