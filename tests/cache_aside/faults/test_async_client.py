@@ -146,7 +146,7 @@ def test_readers_that_are_cancelled_again_and_again_give_their_leases_back(valke
 
         async with anyio.create_task_group() as group:
             for number in range(1, 6):
-                group.start_soon(lambda n=number: cache.get_or_load(f"number:{n}", endless, n, policy=NUMBER))
+                group.start_soon(lambda n: cache.get_or_load(f"number:{n}", endless, n, policy=NUMBER), number)
             while len(begun) < 5:
                 await asyncio.sleep(0.01)
             group.cancel_scope.cancel()
