@@ -64,7 +64,7 @@ CHOICES: Mapping[str, Sequence[Point]] = {
         key: tuple({key: value} for value in values)
         for key, values in {
             "deletion_protection": ("true", "false"),
-            "creating": ("none", "data", "app"),
+            "creating": ("none", "network", "data", "app"),
             "instance": ("none", "blue"),
             "log_retention_days": ("7", "1827"),
             "permissions_boundary": ("none", "DeveloperBoundary"),

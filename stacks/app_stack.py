@@ -50,7 +50,7 @@ class AppStack(cdk.Stack):
             env=env,
             stack_name=config.stack_name("app"),
             description="cache-aside: load balancer, app, invalidation relay and schema migration",
-            termination_protection=config.deletion_protection,
+            termination_protection=config.deletion_protection and "app" not in config.creating,
         )
         self.environment_key = kms.Key(
             self,

@@ -47,7 +47,7 @@ class DataStack(cdk.Stack):
             env=env,
             stack_name=config.stack_name("data"),
             description="cache-aside: ElastiCache replication group and RDS database",
-            termination_protection=config.deletion_protection,
+            termination_protection=config.deletion_protection and "data" not in config.creating,
         )
         self.cache = self._cache(config, network)
         if config.cache.rotation_days:

@@ -1,14 +1,17 @@
 """`make deploy`: the CDK CLI, in a way that lets a first deployment fail and be repeated.
 
-A stack that is created runs without rollback, and with a database and a load balancer that can still be deleted: what
-fails is repeated by the next `make deploy`, which goes on where this one stopped. As soon as every stack exists, a
-second run turns deletion protection on. From then on a deployment that fails is rolled back, as usual.
+A stack that is created runs without rollback, and it, its database and its load balancer can still be deleted: what
+fails is repeated by the next `make deploy`, which goes on where this one stopped. It deploys the stacks before that one
+as well, since the cause may be in them. As soon as every stack exists, a last run turns deletion protection on. From
+then on a deployment that fails is rolled back, as usual.
 """
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import groupby
+from typing import Literal
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,9 +20,11 @@ from stacks.account import problems
 from stacks.preflight import context_of
 from stacks.settings import DEFAULT_STAGE, ConfigError, StageConfig, load
 
-# What a stack is in before its first success. UPDATE_FAILED is one of them: only a repeated creation runs without
-# rollback, and an update that fails is rolled back.
-UNFINISHED = ("CREATE_FAILED", "UPDATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS")
+# What a stack is in before its first success.
+UNFINISHED = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS")
+# A repeated creation that failed, or somebody's update without rollback: only the second has a protected stack.
+REPEATED = "UPDATE_FAILED"
+Stack = Literal["network", "data", "app"]
 _STACKS: Mapping[str, str] = {"network": "Network", "data": "Data", "app": "App"}
 FAILED = """
 error: the first deployment failed; the reason is above. Nothing was rolled back. Remove the cause and run the same
@@ -35,39 +40,62 @@ class DeploymentError(Exception):
     """It cannot be found out which stacks there are, or the account does not suffice for a new one."""
 
 
-def unfinished(config: StageConfig, session: boto3.Session) -> list[str]:
+def unfinished(config: StageConfig, session: boto3.Session) -> dict[Stack, bool]:
     """The stacks of the stage that were never deployed with success: ``network``, ``data``, ``app``, in that order.
 
+    :returns: for each, whether its deletion is refused, which is how the CDK CLI begins after a rollback
     :raises DeploymentError: if AWS does not say
     """
     formation = session.client("cloudformation")
-    found = []
-    for stack in ("network", "data", "app"):
+    found: dict[Stack, bool] = {}
+    stacks: tuple[Stack, ...] = ("network", "data", "app")
+    for stack in stacks:
         try:
             (described,) = formation.describe_stacks(StackName=config.stack_name(stack))["Stacks"]
         except (BotoCoreError, ClientError) as error:
             if "does not exist" not in str(error):
                 raise DeploymentError(f"cannot find out which stacks there are: {error}") from error
-            found.append(stack)
+            found[stack] = False
             continue
-        if described["StackStatus"] in UNFINISHED:
-            found.append(stack)
+        status, protected = described["StackStatus"], described.get("EnableTerminationProtection", False)
+        if status in UNFINISHED or (status == REPEATED and not protected):
+            found[stack] = protected and status.startswith("ROLLBACK_")
     return found
 
 
-def commands(creating: Sequence[str], arguments: Sequence[str]) -> list[list[str]]:
+def commands(creating: Collection[str], arguments: Sequence[str]) -> list[list[str]]:
     """The calls of the CDK CLI, each after the success of the one before it.
 
     :param creating: what `unfinished` found
     :param arguments: of the CDK CLI, ``-c KEY=VALUE`` and others
     """
     deploy = ["npx", "cdk", "deploy"]
-    everything = [*deploy, "--all", *arguments]
-    if not creating:
-        return [everything]
-    protected_later = ",".join(stack for stack in creating if stack != "network") or "none"
-    first = [*deploy, *(_STACKS[stack] for stack in creating), "--exclusively", "--no-rollback", *arguments]
-    return [[*first, "-c", f"creating={protected_later}"], everything]
+    calls = []
+    waiting = set(creating)
+    for created, stacks in groupby(_STACKS, lambda stack: stack in creating):
+        if not waiting:
+            break
+        group = list(stacks)
+        waiting.difference_update(group)
+        names, without = (_STACKS[stack] for stack in group), ["--no-rollback"] if created else []
+        calls.append([*deploy, *names, "--exclusively", *without, *arguments, "-c", f"creating={','.join(creating)}"])
+    return [*calls, [*deploy, "--all", *arguments]]
+
+
+def _let_be_deleted(config: StageConfig, session: boto3.Session, creating: Mapping[Stack, bool]) -> None:
+    """Lift the protection of stacks that were rolled back: the CDK CLI deletes them before it creates them again."""
+    formation = session.client("cloudformation")
+    for stack, refused in creating.items():
+        name = config.stack_name(stack)
+        try:
+            if refused:
+                formation.update_termination_protection(StackName=name, EnableTerminationProtection=False)
+        except (BotoCoreError, ClientError) as error:
+            raise DeploymentError(
+                f"stack {name} was rolled back and must be deleted, which its termination protection refuses. Run: aws "
+                f"cloudformation update-termination-protection --stack-name {name} --no-enable-termination-protection "
+                f"({error})"
+            ) from error
 
 
 def deploy(
@@ -87,6 +115,7 @@ def deploy(
     sys.stderr.writelines(f"{line}\n" for line in said if line.startswith("note:"))
     if wrong := [line for line in said if not line.startswith("note:")]:
         raise DeploymentError("\nerror: ".join(wrong))
+    _let_be_deleted(config, session, creating)
     for command in commands(creating, arguments):
         if code := run(command):
             if "--no-rollback" in command:

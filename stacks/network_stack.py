@@ -35,7 +35,7 @@ class NetworkStack(cdk.Stack):
             env=env,
             stack_name=config.stack_name("network"),
             description="cache-aside: VPC, security groups and endpoints",
-            termination_protection=config.deletion_protection,
+            termination_protection=config.deletion_protection and "network" not in config.creating,
         )
         self.log_key = LogKey(
             self,

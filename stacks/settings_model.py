@@ -360,11 +360,11 @@ class StageConfig(Settings):
         "digits, and part of every name: another one is another, empty copy. Unset: the copy without a name",
         examples=["blue"],
     )
-    creating: tuple[Literal["data", "app"], ...] = Field(
+    creating: tuple[Literal["network", "data", "app"], ...] = Field(
         (),
-        description="Set by `make deploy` alone: the stacks that are being created. Their database and load balancer "
-        "are not yet protected, so that a failed creation can be cleaned up and repeated",
-        examples=["data,app"],
+        description="Set by `make deploy` alone: the stacks that are being created. They, their database and their "
+        "load balancer are not yet protected, so that a failed creation can be cleaned up and repeated",
+        examples=["network,data,app"],
     )
     log_retention_days: Literal[7, 30, 90, 180, 365, 731, 1827] = Field(description="Days to keep each log")
     network: NetworkConfig

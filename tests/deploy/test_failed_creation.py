@@ -97,7 +97,7 @@ def formation(cloud: LocalCloud) -> Formation:
 
 def _data() -> Template:
     """What holds data in prod, in the deployment that creates it: the data stack and what others have of its kind."""
-    stage = synthesize("prod", cache__auth_token_rotation_days="none", creating="data,app")
+    stage = synthesize("prod", cache__auth_token_rotation_days="none", creating="network,data,app")
     data = json.loads(json.dumps(stage.templates["Data"]))
     del data["Parameters"], data["Rules"]  # they read what the CDK CLI's bootstrap leaves in the account
     mysql = synthesize("prod", database__engine="mysql")

@@ -52,15 +52,20 @@ class Session(boto3.Session):
         limit = {"UnreservedConcurrentExecutions": executions}
         self.stubs["lambda"].add_response("get_account_settings", {"AccountLimit": limit})
 
-    def has(self, **statuses: str | None) -> None:
+    def has(self, *, protected: bool = False, **statuses: str | None) -> None:
         """The status of each stack; None for a stack that does not exist."""
         for stack, status in statuses.items():
             name = f"cache-aside-prod-{stack}"
             if status is None:
                 self.stub.add_client_error("describe_stacks", "ValidationError", f"Stack with id {name} does not exist")
             else:
-                created = {"StackName": name, "CreationTime": datetime(2026, 1, 1, tzinfo=UTC), "StackStatus": status}
-                self.stub.add_response("describe_stacks", {"Stacks": [created]}, {"StackName": name})
+                described = {
+                    "StackName": name,
+                    "CreationTime": datetime(2026, 1, 1, tzinfo=UTC),
+                    "StackStatus": status,
+                    "EnableTerminationProtection": protected,
+                }
+                self.stub.add_response("describe_stacks", {"Stacks": [described]}, {"StackName": name})
 
 
 @pytest.fixture
@@ -76,6 +81,10 @@ def first(*stacks: str, creating: str) -> list[str]:
     return ["npx", "cdk", "deploy", *stacks, "--exclusively", "--no-rollback", *ARGUMENTS, "-c", f"creating={creating}"]
 
 
+def before(*stacks: str, creating: str) -> list[str]:
+    return ["npx", "cdk", "deploy", *stacks, "--exclusively", *ARGUMENTS, "-c", f"creating={creating}"]
+
+
 def test_a_deployed_stage_is_deployed_with_rollback_and_protection(session: Session) -> None:
     session.has(network="UPDATE_COMPLETE", data="CREATE_COMPLETE", app="UPDATE_ROLLBACK_COMPLETE")
     assert commands(unfinished(CONFIG, session), ARGUMENTS) == [FINISHED]
@@ -83,20 +92,42 @@ def test_a_deployed_stage_is_deployed_with_rollback_and_protection(session: Sess
 
 def test_a_new_stage_is_created_without_both_and_then_protected(session: Session) -> None:
     session.has(network=None, data=None, app=None)
-    expected = [first("Network", "Data", "App", creating="data,app"), FINISHED]
+    expected = [first("Network", "Data", "App", creating="network,data,app"), FINISHED]
     assert commands(unfinished(CONFIG, session), ARGUMENTS) == expected
 
 
-@pytest.mark.parametrize("status", deployment.UNFINISHED)
-def test_a_creation_goes_on_where_it_failed(session: Session, status: str) -> None:
+@pytest.mark.parametrize("status", [*deployment.UNFINISHED, deployment.REPEATED])
+def test_a_creation_goes_on_where_it_failed_once_what_it_imports_is_deployed(session: Session, status: str) -> None:
     session.has(network="CREATE_COMPLETE", data=status, app=None)
-    expected = [first("Data", "App", creating="data,app"), FINISHED]
+    expected = [before("Network", creating="data,app"), first("Data", "App", creating="data,app"), FINISHED]
     assert commands(unfinished(CONFIG, session), ARGUMENTS) == expected
 
 
-def test_the_database_keeps_its_protection_while_the_app_is_created_again(session: Session) -> None:
-    session.has(network="UPDATE_COMPLETE", data="UPDATE_COMPLETE", app=None)
-    assert commands(unfinished(CONFIG, session), ARGUMENTS) == [first("App", creating="app"), FINISHED]
+def test_a_cause_in_the_data_stack_is_repaired_before_the_app_is_created_again(session: Session) -> None:
+    session.has(network="UPDATE_COMPLETE", data="UPDATE_COMPLETE", app="CREATE_FAILED")
+    expected = [before("Network", "Data", creating="app"), first("App", creating="app"), FINISHED]
+    assert commands(unfinished(CONFIG, session), ARGUMENTS) == expected
+
+
+def test_a_failed_update_of_a_protected_stage_is_no_creation_and_takes_no_protection_off(session: Session) -> None:
+    session.has(protected=True, network="UPDATE_COMPLETE", data="UPDATE_FAILED", app="UPDATE_FAILED")
+    assert commands(unfinished(CONFIG, session), ARGUMENTS) == [FINISHED]
+
+
+def test_a_protected_stack_that_was_rolled_back_can_be_deleted_before_it_is_created_again(session: Session) -> None:
+    session.has(protected=True, network="ROLLBACK_COMPLETE", data=None, app=None)
+    session.account()
+    lifted = {"StackName": "cache-aside-prod-network", "EnableTerminationProtection": False}
+    session.stub.add_response("update_termination_protection", {}, lifted)
+    assert deploy(CONFIG, session, ARGUMENTS, lambda _: 0) == 0
+
+
+def test_a_protection_that_the_caller_may_not_lift_is_said_with_the_command_that_does(session: Session) -> None:
+    session.has(protected=True, network=None, data=None, app="ROLLBACK_COMPLETE")
+    session.account()
+    session.stub.add_client_error("update_termination_protection", "AccessDenied", "not authorized")
+    with pytest.raises(DeploymentError, match=r"--stack-name cache-aside-prod-app --no-enable-termination-protection"):
+        deploy(CONFIG, session, ARGUMENTS, lambda _: pytest.fail("something was deployed"))
 
 
 def test_what_cannot_be_found_out_is_no_first_deployment(session: Session) -> None:
@@ -117,7 +148,7 @@ def test_a_failed_creation_ends_the_command_and_says_how_to_go_on(
         return 3
 
     assert deploy(CONFIG, session, ARGUMENTS, fail) == 3
-    assert ran == [first("Network", "Data", "App", creating="data,app")]
+    assert ran == [first("Network", "Data", "App", creating="network,data,app")]
     assert "run the same\n`make deploy` again" in capsys.readouterr().err
 
 

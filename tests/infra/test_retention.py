@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import aws_cdk as cdk
 import pytest
 
 from tests.infra.synthesis import Stage, synthesize
@@ -46,8 +47,19 @@ def test_dev_keeps_only_its_access_logs(dev: Stage) -> None:
 
 def test_what_is_being_created_can_be_deleted(prod: Stage) -> None:
     assert protections(prod) == (True, "true")
-    assert protections(synthesize("prod", creating="data,app")) == (False, "false")
+    assert protections(synthesize("prod", creating="network,data,app")) == (False, "false")
     assert protections(synthesize("prod", creating="app")) == (True, "false")
+
+
+def test_a_stack_that_is_being_created_can_be_deleted_and_no_other(prod: Stage) -> None:
+    assert deletion_refused(prod) == {"Network", "Data", "App"}
+    assert deletion_refused(synthesize("prod", creating="network,data,app")) == set()
+    assert deletion_refused(synthesize("prod", creating="app")) == {"Network", "Data"}
+
+
+def deletion_refused(stage: Stage) -> set[str]:
+    stacks = [child for child in stage.app.node.children if isinstance(child, cdk.Stack)]
+    return {stack.node.id for stack in stacks if stack.termination_protection}
 
 
 def protections(stage: Stage) -> tuple[bool, str]:
@@ -60,6 +72,6 @@ def protections(stage: Stage) -> tuple[bool, str]:
     )
 
 
-@pytest.mark.parametrize("creating", ["data,app", "app"])
+@pytest.mark.parametrize("creating", ["network,data,app", "app"])
 def test_no_pack_complains_about_a_stage_that_is_being_created(creating: str) -> None:
     assert synthesize("prod", creating=creating).findings() == []
