@@ -104,7 +104,11 @@ class KeyTemplate:
     def __init__(self, template: str, function: Callable[..., object]) -> None:
         self._template = template
         self._signature = inspect.signature(function)
-        fields = [(before, name, *form) for before, name, *form in Formatter().parse(template) if name is not None]
+        fields = [
+            (before, name, spec, conversion)
+            for before, name, spec, conversion in Formatter().parse(template)
+            if name is not None
+        ]
         for number, (before, name, spec, conversion) in enumerate(fields):
             if spec or conversion:
                 raise PolicyError(
