@@ -7,7 +7,7 @@ registry, as cfn-lint ships it. `make docs` writes them anew; docs/iam.md says h
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -63,7 +63,22 @@ _ROLES, _POLICIES, _AWS_POLICIES = (
 _FUNCTIONS = "arn:${AWS::Partition}:lambda:*:${AWS::AccountId}:function:" + OURS
 _BUCKETS = ["arn:${AWS::Partition}:s3:::" + OURS, "arn:${AWS::Partition}:s3:::" + OURS + "/*"]
 _ASSETS = "arn:${AWS::Partition}:s3:::cdk-*-assets-${AWS::AccountId}-*"  # of functions: made by cdk bootstrap
-_DATABASES = "arn:${AWS::Partition}:rds:*:${AWS::AccountId}:db:" + OURS
+_RDS = "arn:${AWS::Partition}:rds:*:${AWS::AccountId}:"
+_DATABASES = f"{_RDS}db:{OURS}"
+# A change of a database names its groups, too, and AWS's default ones are not ours.
+_WITH_GROUPS = [_DATABASES, *(f"{_RDS}{group}:*" for group in ("og", "pg", "secgrp", "snapshot", "subgrp"))]
+_VAULTS = "arn:${AWS::Partition}:backup:*:${AWS::AccountId}:backup-vault:" + OURS
+_LOG_GROUPS = [
+    "arn:${AWS::Partition}:logs:*:${AWS::AccountId}:log-group:" + name
+    for name in (OURS, "aws-waf-logs-" + OURS, "/aws/rds/instance/" + OURS)
+]
+_SECRETS = "arn:${AWS::Partition}:secretsmanager:*:${AWS::AccountId}:secret:"
+_CACHE = "arn:${AWS::Partition}:elasticache:*:${AWS::AccountId}:"
+_OF_CACHE_GROUPS = ("parametergroup", "securitygroup", "snapshot", "subnetgroup", "user", "usergroup")
+_TAG = "project"  # app.py gives it to what CloudFormation names otherwise
+_TAGGED = {"StringEquals": {f"aws:ResourceTag/{_TAG}": "cache-aside"}}
+# IAM sees no difference between the tag of something new and a first such tag of something that exists.
+_TAGGED_FIRST = {"StringEquals": {f"aws:RequestTag/{_TAG}": "cache-aside"}, "Null": {f"aws:ResourceTag/{_TAG}": "true"}}
 _BOOTSTRAP = "arn:${AWS::Partition}:ssm:*:${AWS::AccountId}:parameter/cdk-bootstrap/*"
 _SERVICES_WITH_ROLES = (
     "backup.amazonaws.com",
@@ -127,12 +142,47 @@ def statements(permissions: Iterable[str], aws_policies: Iterable[str]) -> Itera
     yield _allow(["s3:GetObject", "s3:GetObjectVersion"], f"{_ASSETS}/*")
     yield _allow(taken("s3:(?!ListAllMyBuckets).*"), _BUCKETS)
     yield _allow(taken("rds:DeleteDBInstance"), _DATABASES)
-    # CloudFormation gives them other names; app.py gives them this tag.
-    tagged = {"StringEquals": {"aws:ResourceTag/project": "cache-aside"}}
-    yield _allow(taken("kms:(DisableKey|PutKeyPolicy|ScheduleKeyDeletion)"), "*", tagged)
-    yield _allow(taken("secretsmanager:(DeleteSecret|GetSecretValue|RotateSecret|UpdateSecret)"), "*", tagged)
+    yield _allow(
+        taken("rds:(?!Describe).*DBInstance(FromDBSnapshot|ToPointInTime)?|rds:PromoteReadReplica"), _WITH_GROUPS
+    )
+    yield _allow(taken("backup:(?!List).*BackupVault.*"), _VAULTS)
+    of_log_groups = "LogGroup|LogStream|LogEvents|KmsKey|Policy|MetricFilter|LogGroupDeletionProtection"
+    yield _allow(
+        taken(
+            f"logs:(?!PutResource|DeleteResource|Describe)[A-Z][a-z]+[A-Za-z]*?({of_log_groups})|logs:(Unt|T)agResource"
+        ),
+        _LOG_GROUPS,
+    )
+    yield from _by_tag(taken)
     for service in sorted({permission.partition(":")[0] for permission in rest}):
         yield _allow(taken(f"{service}:.*"), "*")
+
+
+def _by_tag(taken: Callable[[str], list[str]]) -> Iterator[dict[str, Any]]:
+    """Rights over what CloudFormation gives other names: only with our tag, which nothing foreign may be given."""
+    keys = (
+        "CreateGrant|Decrypt|Disable.*|Encrypt|GenerateDataKey|PutKeyPolicy|RetireGrant|ScheduleKeyDeletion|Up.*|Un.*"
+    )
+    yield _allow([*taken(f"kms:({keys})"), *taken("kms:TagResource")], "*", _TAGGED)
+    yield _allow(["kms:TagResource"], "*", _TAGGED_FIRST)
+    yield _allow(taken("secretsmanager:(?!Create|Describe|GetRandom|List).*"), "*", _TAGGED)
+    yield _allow(["secretsmanager:TagResource"], [f"{_SECRETS}{name}*" for name in _secrets()], _TAGGED_FIRST)
+    # RDS tags the secret of the master user in the caller's name.
+    yield _allow(["secretsmanager:TagResource"], f"{_SECRETS}rds!*", {"Null": {f"aws:RequestTag/{_TAG}": "true"}})
+    caches = "(Modify|Delete|(De|In)crease).*(ReplicationGroup|Replica).*"
+    changed = taken(f"elasticache:{caches}")
+    tags = taken("elasticache:(AddTagsTo|RemoveTagsFrom)Resource")
+    groups = f"{_CACHE}replicationgroup:*"
+    yield _allow([*changed, *tags], groups, _TAGGED)
+    yield _allow(["elasticache:AddTagsToResource"], groups, _TAGGED_FIRST)
+    yield _allow([*changed, *tags], [f"{_CACHE}{other}:*" for other in ("cluster", *_OF_CACHE_GROUPS)])
+
+
+def _secrets() -> list[str]:
+    """What the names of secrets begin with: CloudFormation takes the logical id."""
+    templates = [json.loads(path.read_text()) for path in GOLDEN.glob("*/*.json")]
+    resources = [item for t in templates if isinstance(t, dict) for item in t["Resources"].items()]
+    return sorted({logical_id for logical_id, r in resources if r["Type"] == "AWS::SecretsManager::Secret"})
 
 
 def template() -> dict[str, Any]:

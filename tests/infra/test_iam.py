@@ -33,6 +33,33 @@ def test_every_call_passes_the_boundary_that_cdk_bootstraps(dev: Stage) -> None:
     assert list(Simulation(dev.templates, boundary()).problems()) == []
 
 
+@pytest.mark.parametrize(
+    ("action", "resource", "result"),
+    [
+        ("iam:CreateAccessKey", "user/administrator", "Allowed"),
+        ("iam:UpdateAssumeRolePolicy", "role/Admin", "Allowed"),
+        ("iam:CreateRole", "role/cache-aside-any", "ExplicitlyDenied"),
+        ("iam:DeleteRolePermissionsBoundary", "role/cache-aside-any", "ExplicitlyDenied"),
+    ],
+)
+def test_boundary_that_cdk_bootstraps_limits_new_roles_alone_as_docs_iam_says(
+    action: str, resource: str, result: str
+) -> None:
+    policies = Policies(Resolved({}), boundary())
+    policies.statements["any right"] = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+    asked = Request(
+        who="a role of a stack",
+        principal=arn("iam", "role/cache-aside-any"),
+        action=action,
+        resource=arn("iam", resource),
+        context={},
+        identity=("any right",),
+        boundary=policies.boundary,
+    )
+    (answer,) = simulate(policies, [asked])
+    assert answer.result == result
+
+
 def test_table_names_the_statements_that_decide(dev: Stage) -> None:
     lines = list(Simulation(dev.templates).table())
     after = lines[lines.index("storefront.lambda_handler.handler") :]
@@ -77,6 +104,9 @@ def test_deployment_policies_know_every_type_that_the_stages_have(prod: Stage, m
     assert {t for t in types if not t.startswith("Custom::")} <= resource_types()
 
 
+Call = tuple[str, str] | tuple[str, str, dict[str, str]]  # action, resource and context
+
+
 class Deployer:
     """CloudFormation's role with the generated policies."""
 
@@ -84,8 +114,17 @@ class Deployer:
         resources = json.loads(json.dumps(template()).replace("${NamePrefix}", "cache-aside"))["Resources"]
         stage = Resolved({"Deployment": {"Resources": resources}})
         self.policies = Policies(stage)
+        self.granted = tuple(self.policies.statements)
+        # As CDK writes it: the account's IAM policies decide. Without one, every call to a key would be refused.
+        root = {
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+            "Action": "kms:*",
+            "Resource": "*",
+        }
+        self.policies.statements["key"] = [root]
 
-    def answers(self, *calls: tuple[str, str] | tuple[str, str, dict[str, str]]) -> list[Answer]:
+    def answers(self, *calls: Call) -> list[Answer]:
         return simulate(
             self.policies,
             [
@@ -95,7 +134,8 @@ class Deployer:
                     action=action,
                     resource=resource,
                     context=dict(*context),
-                    identity=tuple(name for name in self.policies.statements),
+                    identity=self.granted,
+                    attached="key" if action.startswith("kms:") else None,
                 )
                 for action, resource, *context in calls
             ],
@@ -145,6 +185,73 @@ def test_deployer_may_not_raise_its_own_rights_or_touch_what_is_not_ours() -> No
             ("kms:ScheduleKeyDeletion", arn("kms", "key/payroll")),
         )
     } == {"ImplicitlyDenied"}
+
+
+def test_deployer_may_not_make_ours_what_is_not() -> None:
+    tags = {"aws:RequestTag/project": "cache-aside", "aws:TagKeys": "project"}
+    theirs = {"aws:ResourceTag/project": "payroll"}
+    key, cache = arn("kms", "key/payroll"), arn("elasticache", "replicationgroup:payroll")
+    calls: list[Call] = [
+        ("secretsmanager:TagResource", SECRET, tags | theirs),
+        ("secretsmanager:TagResource", SECRET, tags),
+        ("secretsmanager:TagResource", arn("secretsmanager", "secret:rds!db-1-AbCdEf"), tags),
+        ("secretsmanager:UntagResource", SECRET, {"aws:TagKeys": "project"} | theirs),
+        ("kms:TagResource", key, tags | theirs),
+        ("kms:UntagResource", key, {"aws:TagKeys": "project"} | theirs),
+        ("kms:Decrypt", key),
+        ("kms:CreateGrant", key, theirs),
+        ("elasticache:AddTagsToResource", cache, tags | theirs),
+        ("elasticache:ModifyReplicationGroup", cache, theirs),
+        ("elasticache:DeleteReplicationGroup", cache),
+        ("rds:ModifyDBInstance", arn("rds", "db:payroll")),
+        ("rds:RebootDBInstance", arn("rds", "db:payroll")),
+        ("backup:DeleteBackupVaultLockConfiguration", arn("backup", "backup-vault:payroll")),
+        ("backup:PutBackupVaultAccessPolicy", arn("backup", "backup-vault:payroll")),
+        ("logs:DeleteLogGroup", arn("logs", "log-group:payroll")),
+        ("logs:PutRetentionPolicy", arn("logs", "log-group:payroll")),
+        ("iam:PassRole", OURS, {"iam:PassedToService": "ecs-tasks.amazonaws.com"}),
+    ]
+    found = [(call[0], answer.result) for call, answer in zip(calls, Deployer().answers(*calls), strict=True)]
+    assert found == [(action, "ImplicitlyDenied") for action, *_ in calls]
+
+
+def test_deployer_may_make_and_change_what_is_named_or_tagged_as_ours() -> None:
+    tags = {"aws:RequestTag/project": "cache-aside", "aws:TagKeys": "project"}
+    ours = {"aws:ResourceTag/project": "cache-aside"}
+    key, cache = arn("kms", "key/ours"), arn("elasticache", "replicationgroup:ours")
+    calls: list[Call] = [
+        ("secretsmanager:TagResource", arn("secretsmanager", "secret:AuthToken2A98C926-random-AbCdEf"), tags),
+        ("secretsmanager:TagResource", SECRET, {**tags, **ours}),
+        ("secretsmanager:TagResource", arn("secretsmanager", "secret:rds!db-1-AbCdEf"), {"aws:TagKeys": "aws:rds:x"}),
+        ("kms:TagResource", key, tags),
+        ("kms:CreateGrant", key, ours),
+        ("elasticache:AddTagsToResource", cache, tags),
+        ("elasticache:ModifyReplicationGroup", cache, ours),
+        ("elasticache:ModifyReplicationGroup", arn("elasticache", "usergroup:cache-aside-prod")),
+        ("rds:ModifyDBInstance", arn("rds", "db:cache-aside-prod")),
+        ("rds:ModifyDBInstance", arn("rds", "og:default:mysql-8-4")),
+        ("backup:PutBackupVaultLockConfiguration", arn("backup", "backup-vault:cache-aside-prod")),
+        ("logs:CreateLogGroup", arn("logs", "log-group:aws-waf-logs-cache-aside-prod")),
+        ("logs:PutRetentionPolicy", arn("logs", "log-group:/aws/rds/instance/cache-aside-prod/postgresql")),
+        ("logs:PutMetricFilter", arn("logs", "log-group:cache-aside-prod-app-ServiceFunctionLogGroup")),
+    ]
+    found = [(call[0], answer.result) for call, answer in zip(calls, Deployer().answers(*calls), strict=True)]
+    assert found == [(action, "Allowed") for action, *_ in calls]
+
+
+def test_deployer_passes_roles_to_the_services_that_have_one_in_a_stage_and_to_no_other(prod: Stage) -> None:
+    trusted = {
+        statement["Principal"]["Service"]
+        for role in prod.resources("AWS::IAM::Role").values()
+        for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    }
+    (passing,) = (
+        statement
+        for policy in template()["Resources"].values()
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if "iam:PassRole" in statement["Action"]
+    )
+    assert set(passing["Condition"]["StringEquals"]["iam:PassedToService"]) == trusted
 
 
 def test_deployment_policies_allow_what_the_handlers_need_and_fit_into_their_limits() -> None:
