@@ -22,7 +22,7 @@ from stacks.data_stack import DataStack
 from stacks.network_policy import LOAD_BALANCER
 from stacks.network_stack import NetworkStack
 from stacks.retention import kept_if_protected, log_settings
-from stacks.service_alarms import ServiceAlarms
+from stacks.service_alarms import PASSWORD_RATE, ServiceAlarms
 from stacks.settings import StageConfig
 
 DATABASE_USER = "storefront_app"
@@ -156,7 +156,7 @@ class AppStack(cdk.Stack):
             rate_limit=config.web.firewall_rate_limit,
             path_rates=[
                 PathRate(
-                    name="PasswordRate",
+                    name=PASSWORD_RATE,
                     requests=TAKE_PASSWORDS,
                     limit=config.web.firewall_password_limit,
                     window_seconds=config.web.firewall_password_window_seconds,

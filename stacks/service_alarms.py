@@ -14,9 +14,11 @@ from constructs_lib import Alarms, LambdaService, WebFirewall
 PASSWORD_REFUSED, REFUSED, SEAL_BROKEN = "password_refused", "refused", "seal_broken"
 USER_CREATED, ROLE_CHANGED, USER_DISABLED = "user_created", "role_changed", "user_disabled"
 OPERATOR = "operator"
+PASSWORD_RATE = "PasswordRate"  # noqa: S105 - the firewall's rule
 # In five minutes.
 MOST_REFUSED_PASSWORDS = 50
 MOST_REFUSALS = 100
+MOST_REFUSALS_OF_USERS = 10
 MOST_BLOCKED_REQUESTS = 1000
 _MINUTE, _FIVE_MINUTES = Duration.minutes(1), Duration.minutes(5)
 
@@ -115,7 +117,8 @@ class ServiceAlarms(Alarms):
                 "PasswordsRefused",
                 _event(PASSWORD_REFUSED),
                 MOST_REFUSED_PASSWORDS,
-                "Somebody may be guessing passwords. The firewall's log has the addresses.",
+                "Passwords are guessed from many addresses, or no firewall limits one. Did a guess succeed? Look for "
+                "`logged_in` after `password_refused` of the same user.",
             ),
             (
                 "ManyRefusals",
@@ -123,6 +126,14 @@ class ServiceAlarms(Alarms):
                 _event(REFUSED),
                 MOST_REFUSALS,
                 "Somebody tries what they may not do, or tokens of no session. The app's log has who and what.",
+            ),
+            (
+                "RefusedUsers",
+                "RefusalsOfUsers",
+                logs.FilterPattern.all(_event(REFUSED), logs.FilterPattern.exists("$.user")),
+                MOST_REFUSALS_OF_USERS,
+                "Somebody who is logged in tries what they may not do. The app's log has who and what: ask them, or "
+                "take their role away.",
             ),
             (
                 "NewRights",
@@ -159,6 +170,15 @@ class ServiceAlarms(Alarms):
             above=MOST_BLOCKED_REQUESTS,
             periods=1,
             says="AWS WAF blocks many requests: an attack, or a rule that hits users. Its log names rule and address.",
+        )
+        # One address cannot reach MOST_REFUSED_PASSWORDS, as this rule stops it before.
+        self.add(
+            "BlockedPasswords",
+            firewall.metric_blocked_requests(rule=PASSWORD_RATE, period=_FIVE_MINUTES),
+            above=0,
+            periods=1,
+            says="One address sent more passwords than AWS WAF lets through: it may guess. The firewall's log has "
+            "the address. Did a guess succeed? Look for `logged_in` after `password_refused` of the same user.",
         )
 
     def _cache(self, namespace: str) -> None:

@@ -297,7 +297,9 @@ class WebConfig(Settings):
     access_log_deletion_role: str | None = Field(
         None,
         pattern=r"^[\w+=,.@-]{1,64}$",
-        description="Name of the only role that may delete access logs before they expire. Unset: nobody",
+        description="Name of the only role, with any path, that may delete access logs before they expire. Unset: "
+        "nobody. Keep `s3:PutLifecycleConfiguration`, `s3:PutBucketPolicy` and the right to make or trust such a role "
+        "to administrators: each gets around it",
         examples=["LogAdministrator"],
     )
 

@@ -118,6 +118,8 @@ fields: [storefront/security_log.py](../lambda_src/storefront/security_log.py).
 
 | event | when |
 |---|---|
+| `logged_in` | a login succeeded: after several `password_refused` of the same user, a guess was right |
+| `password_changed` | a user changed the own password |
 | `password_refused` | a login, or the current password of a password change, is wrong |
 | `refused` | a role does not allow an operation, a token is of no session, or its user was disabled or deleted |
 | `user_created`, `role_changed`, `user_disabled` | by whom, and from which role to which |

@@ -18,6 +18,9 @@ HTTP_PORT = 80
 HTTPS_PORT = 443
 
 
+_MOST_DAYS_HIDDEN = 30  # of an access log: time to notice that one was overwritten
+
+
 class WebEntry(Construct):
     """An application load balancer in the public subnets, serving HTTPS only or, without a certificate, HTTP only."""
 
@@ -43,9 +46,11 @@ class WebEntry(Construct):
         :param vpc_subnets: its subnets, public ones in two zones at least
         :param security_group: decides which addresses reach the listener
         :param target: what serves the requests
-        :param access_log_days: days an access log is kept
+        :param access_log_days: days an access log is kept, two at least. For the last of them, up to 30, it is a
+            noncurrent version, as is one that was overwritten
         :param access_log_deletion_role: name of the only role that may delete one before. Default: nobody. Whoever may
-            change the bucket's policy or lifecycle can still lose them: keep those rights from people
+            change the bucket's policy (s3:PutBucketPolicy) or lifecycle (s3:PutLifecycleConfiguration), or make or
+            assume a role with that name, can still lose them: keep those rights to administrators
         :param target_group_name: unique in account and region, up to 32 letters, digits and hyphens. With it, the
             Lambda permission of a `LambdaService` names this target group. Default: CloudFormation makes one up, and
             every target group of the account may invoke the function
@@ -115,6 +120,7 @@ class WebEntry(Construct):
         )
 
     def _log_access(self, days: int, deletion_role: str | None) -> None:
+        hidden = min(_MOST_DAYS_HIDDEN, days // 2)
         bucket = s3.Bucket(
             self,
             "AccessLogs",
@@ -123,7 +129,9 @@ class WebEntry(Construct):
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             versioned=True,  # whoever may overwrite a log cannot thereby remove it
             lifecycle_rules=[
-                s3.LifecycleRule(expiration=Duration.days(days), noncurrent_version_expiration=Duration.days(days))
+                s3.LifecycleRule(
+                    expiration=Duration.days(days - hidden), noncurrent_version_expiration=Duration.days(hidden)
+                )
             ],
             # CloudFormation cannot delete a bucket with logs in it; the logs expire by themselves.
             removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
@@ -153,11 +161,15 @@ class WebEntry(Construct):
 
 def _no_deletion(bucket: s3.Bucket, but_role: str | None) -> iam.PolicyStatement:
     # Expiration is no request, so no policy is asked.
-    role = Stack.of(bucket).format_arn(service="iam", region="", resource="role", resource_name=but_role)
+    # A role may have a path: those of IAM Identity Center have one.
+    roles = [
+        Stack.of(bucket).format_arn(service="iam", region="", resource="role", resource_name=name)
+        for name in (but_role, f"*/{but_role}")
+    ]
     return iam.PolicyStatement(
         effect=iam.Effect.DENY,
         principals=[iam.AnyPrincipal()],
         actions=["s3:DeleteObject", "s3:DeleteObjectVersion"],
         resources=[bucket.arn_for_objects("*")],
-        conditions={"ArnNotEquals": {"aws:PrincipalArn": role}} if but_role else None,
+        conditions={"ArnNotLike": {"aws:PrincipalArn": roles}} if but_role else None,
     )

@@ -110,16 +110,17 @@ class WebFirewall(Construct):
         self._name = name
         self._log(name, log_settings)
 
-    def metric_blocked_requests(self, *, period: Duration | None = None) -> cloudwatch.Metric:
-        """Requests that any rule blocked; sum.
+    def metric_blocked_requests(self, *, rule: str = "ALL", period: Duration | None = None) -> cloudwatch.Metric:
+        """Requests that a rule blocked; sum.
 
+        :param rule: such as the name of a `PathRate`. Default: ALL, any rule
         :param period: Default: one minute
         """
         # "AWS WAF metrics and dimensions", AWS WAF Developer Guide.
         return cloudwatch.Metric(
             namespace="AWS/WAFV2",
             metric_name="BlockedRequests",
-            dimensions_map={"WebACL": self._name, "Region": Aws.REGION, "Rule": "ALL"},
+            dimensions_map={"WebACL": self._name, "Region": Aws.REGION, "Rule": rule},
             statistic="Sum",
             period=period or Duration.minutes(1),
         )

@@ -1,5 +1,6 @@
-"""The security log: who was refused, and who was given which rights. A line is one JSON object without any secret.
+"""The security log: who logged in, who was refused, and who was given which rights.
 
+A line is one JSON object without any secret.
 In AWS the fields also stand beside the message, where the metric filters of stacks/service_alarms.py look for them.
 """
 
@@ -17,6 +18,8 @@ class Kind(StrEnum):
     """What happened."""
 
     PASSWORD_REFUSED = "password_refused"  # noqa: S105 - no password
+    LOGGED_IN = "logged_in"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - no password
     REFUSED = "refused"
     USER_CREATED = "user_created"
     ROLE_CHANGED = "role_changed"

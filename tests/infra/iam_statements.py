@@ -45,6 +45,8 @@ def _readable(statement: Statement) -> Statement:
 def _condition(value: Any) -> Any:
     if isinstance(value, dict) and not _is_intrinsic(value):
         return {_text(key): _condition(item) for key, item in value.items()}
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return list(map(_condition, value))
     return _text(value)
 
 

@@ -127,7 +127,8 @@ def test_no_alarm_hears_of_another_stage() -> None:
         assert namespaces(stage) == filters == watched
         own[stage.name] = watched
         visible = stage.properties("AWS::WAFv2::WebACL")["VisibilityConfig"]["MetricName"]
-        assert {"Name": "WebACL", "Value": visible} in alarm(stage, "BlockedRequests")["Dimensions"]
+        for blocked in alarms(stage, "AWS/WAFV2"):
+            assert {"Name": "WebACL", "Value": visible} in blocked["Dimensions"]
         firewalls[stage.name] = visible
     assert len(set.union(*own.values())) == len(own) == len(set(firewalls.values())) == len(STAGES)
 
@@ -144,6 +145,7 @@ def test_events_of_the_security_log_are_counted_and_ring(stage: Stage) -> None:
     assert patterns == {
         "PasswordsRefused": '{ $.event = "password_refused" }',
         "Refusals": '{ $.event = "refused" }',
+        "RefusalsOfUsers": '{ ($.event = "refused") && ($.user = "*") }',
         "RoleChanges": '{ (($.event = "user_created") && ($.role = "operator")) || ($.event = "role_changed") '
         '|| ($.event = "user_disabled") }',
         "BrokenSeals": '{ $.event = "seal_broken" }',
@@ -152,6 +154,7 @@ def test_events_of_the_security_log_are_counted_and_ring(stage: Stage) -> None:
     assert {name: each["Threshold"] for name, each in found.items()} == {
         "PasswordsRefused": 50,
         "Refusals": 100,
+        "RefusalsOfUsers": 10,
         "RoleChanges": 0,
         "BrokenSeals": 0,
     }
@@ -161,15 +164,32 @@ def test_events_of_the_security_log_are_counted_and_ring(stage: Stage) -> None:
 
 
 def test_alarms_name_the_events_that_the_app_records() -> None:
-    assert {getattr(service_alarms, kind.name) for kind in Kind} == set(Kind)
+    for_the_log_alone = {Kind.LOGGED_IN, Kind.PASSWORD_CHANGED}
+    assert {getattr(service_alarms, kind.name) for kind in Kind if kind not in for_the_log_alone} == (
+        set(Kind) - for_the_log_alone
+    )
     assert service_alarms.OPERATOR == Role.OPERATOR
 
 
 def test_many_blocked_requests_ring_where_there_is_a_firewall(prod: Stage, dev: Stage) -> None:
-    blocked = alarm(prod, "BlockedRequests")
-    assert (blocked["Namespace"], blocked["Statistic"], blocked["Threshold"]) == ("AWS/WAFV2", "Sum", 1000)
-    assert {"Name": "Rule", "Value": "ALL"} in blocked["Dimensions"]
+    most = {}
+    for blocked in alarms(prod, "AWS/WAFV2"):
+        assert (blocked["MetricName"], blocked["Statistic"], blocked["Period"]) == ("BlockedRequests", "Sum", 300)
+        (rule,) = [each["Value"] for each in blocked["Dimensions"] if each["Name"] == "Rule"]
+        most[rule] = blocked["Threshold"]
+    assert most == {"ALL": 1000, "PasswordRate": 0}
     assert "BlockedRequests" not in metrics(dev, "")
+
+
+def test_one_address_that_guesses_passwords_rings_though_the_firewall_stops_it(prod: Stage) -> None:
+    """The firewall lets too few guesses through for the app's own alarm."""
+    rules = {rule["Name"]: rule for rule in prod.properties("AWS::WAFv2::WebACL")["Rules"]}
+    assert (
+        rules["PasswordRate"]["Statement"]["RateBasedStatement"]["Limit"] < alarm(prod, "PasswordsRefused")["Threshold"]
+    )
+    (blocked,) = [a for a in alarms(prod, "AWS/WAFV2") if {"Name": "Rule", "Value": "PasswordRate"} in a["Dimensions"]]
+    assert rules["PasswordRate"]["VisibilityConfig"]["MetricName"] == "PasswordRate"
+    assert blocked["Threshold"] == 0
 
 
 def test_silence_is_wrong_of_the_relay_alone(stage: Stage) -> None:

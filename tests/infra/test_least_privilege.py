@@ -104,8 +104,18 @@ def test_a_qualifier_that_cdk_refuses_is_refused() -> None:
 
 def test_nobody_deletes_access_logs_but_the_role_that_a_stage_names(stage: Stage) -> None:
     named = synthesize(stage.name, web__access_log_deletion_role="LogAdministrator")
-    role = "arn:<AWS::Partition>:iam::<AWS::AccountId>:role/LogAdministrator"
-    for each, condition in ((stage, None), (named, {"ArnNotEquals": {"aws:PrincipalArn": role}})):
+    role = "arn:<AWS::Partition>:iam::<AWS::AccountId>:role/"
+    roles = [f"{role}LogAdministrator", f"{role}*/LogAdministrator"]  # IAM Identity Center's have a path
+    for each, condition in ((stage, None), (named, {"ArnNotLike": {"aws:PrincipalArn": roles}})):
         (deny,) = [s for s in statements(each) if "s3:DeleteObject" in s.get("Action", [])]
         assert (deny["Effect"], deny["Principal"], deny.get("Condition")) == ("Deny", {"AWS": ["*"]}, condition)
         assert deny["Action"] == ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+
+
+@pytest.mark.parametrize("days", [7, 365])
+def test_access_logs_and_their_former_versions_are_gone_when_the_stage_says(days: int) -> None:
+    (bucket,) = synthesize("prod", log_retention_days=str(days)).resources("AWS::S3::Bucket").values()
+    (rule,) = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    former = rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
+    assert rule["ExpirationInDays"] + former == days
+    assert 3 <= former <= 30, "time to notice that one was overwritten"

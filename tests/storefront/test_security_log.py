@@ -57,11 +57,23 @@ def test_refused_password_names_the_user_only_if_there_is_one(client: httpx.Clie
     assert log() == [{**refused, "user": "operator"}, refused]
 
 
+def test_login_and_changed_password_name_the_user(client: httpx.Client, user: dict[str, str], log: Log) -> None:
+    """After refused ones, the first shows that a guess was right."""
+    token = client.post("/sessions", json={**user, "username": user["username"].upper()}).json()["token"]
+    body = {"current_password": user["password"], "new_password": "another password"}
+    assert client.put("/users/me/password", json=body, headers=bearer(token)).status_code == 204
+    name = user["username"]
+    assert log() == [
+        {"event": "logged_in", "user": name, "role": "customer"},
+        {"event": "password_changed", "user": name, "by": name},
+    ]
+
+
 def test_refused_password_of_a_password_change(client: httpx.Client, user: dict[str, str], log: Log) -> None:
     token = client.post("/sessions", json=user).json()["token"]
     body = {"current_password": GUESS, "new_password": "another password"}
     assert client.put("/users/me/password", json=body, headers=bearer(token)).status_code == 403
-    (line,) = log()
+    _, line = log()
     assert line == {"event": "password_refused", "user": user["username"], "operation": "PUT /users/me/password"}
 
 
@@ -159,6 +171,10 @@ def test_nothing_in_the_log_is_a_password_a_token_or_the_id_of_a_session(
     client.get("/sessions/current", headers=bearer("a-guessed-token"))
     name = "somebody-new-in-the-log"
     client.post("/users", json={"username": name, "password": "a new password", "role": "operator"})
+    session = client.post("/sessions", json={"username": name, "password": "a new password"}).json()["token"]
+    body = {"current_password": "a new password", "new_password": "a newer password"}
+    client.put("/users/me/password", json=body, headers=bearer(session))
+    secrets += ["a newer password", session]
     client.put(f"/users/{name}/role", json={"role": "customer"})
     client.delete(f"/users/{name}/role")
     cache.set(key_of(token), b"nonsense")

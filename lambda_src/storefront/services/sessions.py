@@ -52,6 +52,7 @@ class SessionService:
         token, now = secrets.token_urlsafe(32), self._clock().replace(microsecond=0)
         if not self._repository.insert(token_hash(token), account, now + LIFETIME, now=now):
             raise WrongCredentialsError(canonical(username))
+        record(SecurityEvent(event=Kind.LOGGED_IN, user=canonical(username), role=account.role))
         return token, Session(account.id, canonical(username), account.role, now + LIFETIME, token_hash(token))
 
     def current(self, token: str) -> Session:

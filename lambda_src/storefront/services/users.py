@@ -65,4 +65,5 @@ class UserService:
         obsolete = self._repository.change_password(stored, self._passwords.hash(new), by=by)
         if obsolete is None:
             raise WrongPasswordError(by.username)
+        record(SecurityEvent(event=Kind.PASSWORD_CHANGED, user=by.username, by=by.username))
         return self._outbox.deliver(self._cache, obsolete, replicas=Replicas.ALL)
