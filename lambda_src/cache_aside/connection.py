@@ -15,7 +15,7 @@ import hiredis
 import msgspec
 import redis
 
-from cache_aside.credentials import AuthToken, Credentials, credentials_of
+from cache_aside.credentials import AuthToken, Credentials, credentials_of, is_plain_function
 from cache_aside.errors import PolicyError
 from cache_aside.leases import COMPARE_AND_SET
 from cache_aside.observe import log_once
@@ -335,11 +335,20 @@ class Trust:
     """Whether the deletions that a failover may have lost are known to be repeated on the server that answers.
 
     Args:
-        is_replayed: asks the application's database, where its relay records them. An error means no, and is logged.
+        is_replayed: asks the application's database, where its relay records them. Only True means yes; an error means
+            no, and is logged.
         clock: monotonic seconds.
+
+    Raises:
+        TypeError: is_replayed is no plain function.
     """
 
     def __init__(self, is_replayed: Callable[[str], bool] | None, clock: Callable[[], float] = time.monotonic) -> None:
+        if is_replayed is not None and not is_plain_function(is_replayed):
+            raise TypeError(
+                "is_replayed must be a plain function that returns True or False, such as outbox.is_replayed,"
+                f" not {is_replayed!r}"
+            )
         self._is_replayed = is_replayed
         self._clock = clock
         self._trusted: set[str] = set()
@@ -365,6 +374,10 @@ class Trust:
             replayed = self._is_replayed(replication_id)
         except Exception as error:  # noqa: BLE001 - whatever keeps the application from knowing, it does not know
             log_once("is_replayed", "is_replayed failed, so nobody trusts the cache", error)
+            replayed = False
+        if not isinstance(replayed, bool):
+            error = TypeError(f"is_replayed must return True or False, not {replayed!r:.100}")
+            log_once("is_replayed type", "is_replayed says neither yes nor no, so nobody trusts the cache", error)
             replayed = False
         if replayed:
             self._trusted.add(replication_id)

@@ -1,6 +1,7 @@
 """What connections authenticate with: an AUTH token, read once and when it is refused, or a user's, which expires."""
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +24,9 @@ class Credentials(redis.CredentialProvider):
         token_seconds: how long new connections use one token. Default: until the server refuses it.
         connection_seconds: how long a connection lives on one authentication; before the next command it sends AUTH
             again. Default: for ever.
+
+    Raises:
+        TypeError: read is no plain function.
     """
 
     def __init__(
@@ -34,6 +38,8 @@ class Credentials(redis.CredentialProvider):
         token_seconds: float = inf,
         connection_seconds: float = inf,
     ) -> None:
+        if not is_plain_function(read):
+            raise TypeError(f"read must be a plain function that returns the token, not {read!r}")
         self._read = read
         self.clock = clock
         self._username = username
@@ -100,10 +106,16 @@ def credentials_of(auth_token: AuthToken) -> Credentials | None:
     Raises:
         TypeError: it is none of these.
     """
-    if not (auth_token is None or isinstance(auth_token, str | Credentials) or callable(auth_token)):
+    if not (auth_token is None or isinstance(auth_token, str | Credentials) or is_plain_function(auth_token)):
         # Without its value, which may be a secret.
-        kind = type(auth_token).__name__
-        raise TypeError(f"auth_token must be a str, a function that returns one, Credentials or None, not {kind}")
+        kind = "a coroutine function" if callable(auth_token) else type(auth_token).__name__
+        raise TypeError(f"auth_token must be a str, a plain function that returns one, Credentials or None, not {kind}")
     if auth_token is None or isinstance(auth_token, Credentials):
         return auth_token
     return Credentials(lambda: auth_token) if isinstance(auth_token, str) else Credentials(auth_token)
+
+
+def is_plain_function(value: object) -> bool:
+    """Whether it can be called and returns what it says, not a coroutine that nobody would await."""
+    call = getattr(value, "__call__", None)  # noqa: B004 - of an object, which may be asynchronous
+    return callable(value) and not inspect.iscoroutinefunction(value) and not inspect.iscoroutinefunction(call)

@@ -26,4 +26,4 @@ class CacheUnavailableError(Exception):
 
 
 class CacheBusyError(CacheUnavailableError):
-    """No connection became free in time. Nothing was sent, and the cache is not to blame."""
+    """No connection became free in time, or too late to wait for its reply. The cache is not to blame."""

@@ -9,7 +9,7 @@ import msgspec
 
 from cache_aside import AsyncCacheAside, Invalidation, Policy, Replicas, Result
 from cache_aside.aio_link import AsyncTransport
-from cache_aside.connection import Identity, pack
+from cache_aside.connection import Identity, Trust, pack
 from cache_aside.errors import CacheUnavailableError
 from cache_aside.link import Transport
 from cache_aside.steps import Deliver, RoundTrip
@@ -73,6 +73,17 @@ class CountedAsync:
 
     async def close(self) -> None:
         await self._inner.close()
+
+
+class TrustOnce(Trust):
+    """Trusts the server for one round trip, as if it failed over to another then."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: False)
+        self._answers = iter([True])
+
+    def remembered(self, replication_id: str) -> bool | None:
+        return next(self._answers, False)
 
 
 class FakeTransport:

@@ -1,6 +1,7 @@
 """Mistakes of newcomers are refused at once, in words that say what to write, and nothing is done by halves."""
 
 import asyncio
+import functools
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from cache_aside import AsyncCacheAside, CacheAside, Policy, Relay, Served, SqlOutbox, transactions
+from cache_aside.connection import Trust
+from cache_aside.credentials import Credentials
 from faults.fake_server import FakeServer
 from tests.cache_aside.harness import AsyncFakeTransport, Bench, FakeTransport
 
@@ -183,3 +186,35 @@ def test_synchronous_client_is_refused_by_deliver_async(outbox: SqlOutbox, cache
     wrong: Any = cache
     with pytest.raises(TypeError, match=r"needs an AsyncCacheAside, not CacheAside: call deliver\(\)"):
         asyncio.run(outbox.deliver_async(wrong, []))
+
+
+async def later(*_: object) -> Any:
+    raise AssertionError("nobody awaits it")
+
+
+class Later:
+    async def __call__(self, *_: object) -> Any:
+        raise AssertionError("nobody awaits it")
+
+
+@pytest.mark.parametrize("client", [CacheAside, AsyncCacheAside])
+@pytest.mark.parametrize("given", [later, Later(), functools.partial(later, 1), True, "x"], ids=repr)
+def test_what_is_no_plain_function_is_refused_as_is_replayed_for_it_would_always_mean_yes(
+    client: Any, given: Any
+) -> None:
+    with pytest.raises(TypeError, match=r"is_replayed must be a plain function .* such as outbox\.is_replayed"):
+        client.connect("localhost", is_replayed=given)
+
+
+@pytest.mark.parametrize("answer", ["no", 1, [0]], ids=repr)
+def test_server_is_trusted_only_when_is_replayed_says_true(answer: Any) -> None:
+    assert Trust(lambda _: answer).ask(f"history {answer}") is False
+    assert Trust(lambda _: True).ask("a") is True
+
+
+@pytest.mark.parametrize("client", [CacheAside, AsyncCacheAside])
+def test_token_reader_that_nobody_would_await_is_refused(client: Any) -> None:
+    with pytest.raises(TypeError, match="a plain function that returns one, Credentials or None, not a coroutine"):
+        client.connect("localhost", auth_token=later)
+    with pytest.raises(TypeError, match="read must be a plain function"):
+        Credentials(later)

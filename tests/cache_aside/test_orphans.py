@@ -18,6 +18,7 @@ from cache_aside.envelope import State
 from cache_aside.flights import Places, ThreadLatch
 from cache_aside.link import Link
 from faults.fake_server import FakeServer, FakeSocket
+from tests.cache_aside.harness import TrustOnce
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of a generator that ends
 KEY = "number:1"
@@ -146,6 +147,13 @@ def test_reader_that_is_interrupted_after_its_load_has_failed_leaves_no_lease_an
         point += 1
         cache.invalidate(KEY, "number:2")
     assert point > 150
+
+
+def test_lease_from_a_server_that_is_no_longer_trusted_is_given_back(server: FakeServer) -> None:
+    closed = Policy(name="closed", value_type=int, ttl_seconds=60, fail_closed=True)
+    cache = CacheAside(Link(Server(host="nowhere"), breaker=Breaker(), trust=TrustOnce()))
+    assert cache.get_or_load(KEY, lambda: 1, policy=closed).served is Served.BYPASS
+    assert server.peek(KEY) is None
 
 
 def test_latch_whose_setting_is_interrupted_is_set_by_the_next_attempt_and_wakes_who_waits() -> None:

@@ -8,9 +8,12 @@ import pytest
 import redis
 
 from cache_aside import AsyncCacheAside, LoadTimeoutError, Options, Policy, Served
+from cache_aside.aio_link import AsyncLink
+from cache_aside.breaker import Breaker
 from faults.proxy import Fault, FaultProxy
 from local.engines import Valkey
-from tests.cache_aside.conftest import tls_of
+from tests.cache_aside.conftest import server_of, tls_of
+from tests.cache_aside.harness import TrustOnce
 
 pytestmark = [pytest.mark.engines, pytest.mark.usefixtures("operator")]
 NUMBER = Policy(name="number", value_type=int, ttl_seconds=60, early_refresh_beta=0)
@@ -154,6 +157,20 @@ def test_readers_that_are_cancelled_again_and_again_give_their_leases_back(valke
         await cache.close()
 
     asyncio.run(leave())
+
+
+def test_lease_from_a_server_that_is_no_longer_trusted_is_given_back(valkey: Valkey) -> None:
+    closed = Policy(name="closed", value_type=int, ttl_seconds=60, early_refresh_beta=0, fail_closed=True)
+
+    async def fail_over() -> None:
+        link = AsyncLink(server_of(valkey), breaker=Breaker(), trust=TrustOnce(), connections=2)
+        suspicious, cache = AsyncCacheAside(link), connect(valkey, valkey.port)
+        assert await read(suspicious, 1, closed) == (1, Served.BYPASS)
+        assert await read(cache, 1) == (1, Served.MISS)
+        await suspicious.close()
+        await cache.close()
+
+    asyncio.run(fail_over())
 
 
 def test_burst_of_deletions_shares_round_trips_and_is_confirmed(valkey: Valkey) -> None:
