@@ -197,8 +197,11 @@ class Later:
         raise AssertionError("nobody awaits it")
 
 
+KINDS = ["coroutine function", "asynchronous object", "partial of a coroutine function", "bool", "str"]
+
+
 @pytest.mark.parametrize("client", [CacheAside, AsyncCacheAside])
-@pytest.mark.parametrize("given", [later, Later(), functools.partial(later, 1), True, "x"], ids=repr)
+@pytest.mark.parametrize("given", [later, Later(), functools.partial(later, 1), True, "x"], ids=KINDS)
 def test_what_is_no_plain_function_is_refused_as_is_replayed_for_it_would_always_mean_yes(
     client: Any, given: Any
 ) -> None:
@@ -214,7 +217,8 @@ def test_server_is_trusted_only_when_is_replayed_says_true(answer: Any) -> None:
 
 @pytest.mark.parametrize("client", [CacheAside, AsyncCacheAside])
 def test_token_reader_that_nobody_would_await_is_refused(client: Any) -> None:
+    read: Any = later
     with pytest.raises(TypeError, match="a plain function that returns one, Credentials or None, not a coroutine"):
-        client.connect("localhost", auth_token=later)
+        client.connect("localhost", auth_token=read)
     with pytest.raises(TypeError, match="read must be a plain function"):
-        Credentials(later)
+        Credentials(read)
