@@ -109,7 +109,7 @@ def credentials_of(auth_token: AuthToken) -> Credentials | None:
     if not (auth_token is None or isinstance(auth_token, str | Credentials) or is_plain_function(auth_token)):
         # Without its value, which may be a secret.
         kind = "a coroutine function" if callable(auth_token) else type(auth_token).__name__
-        raise TypeError(f"auth_token must be a str, a plain function that returns one, Credentials or None, not {kind}")
+        raise TypeError(f"auth_token must be a str, a function that returns one, Credentials or None, not {kind}")
     if auth_token is None or isinstance(auth_token, Credentials):
         return auth_token
     return Credentials(lambda: auth_token) if isinstance(auth_token, str) else Credentials(auth_token)

@@ -218,7 +218,7 @@ def test_server_is_trusted_only_when_is_replayed_says_true(answer: Any) -> None:
 @pytest.mark.parametrize("client", [CacheAside, AsyncCacheAside])
 def test_token_reader_that_nobody_would_await_is_refused(client: Any) -> None:
     read: Any = later
-    with pytest.raises(TypeError, match="a plain function that returns one, Credentials or None, not a coroutine"):
+    with pytest.raises(TypeError, match="a function that returns one, Credentials or None, not a coroutine function"):
         client.connect("localhost", auth_token=read)
     with pytest.raises(TypeError, match="read must be a plain function"):
         Credentials(read)
