@@ -23,6 +23,7 @@ from constructs_lib.compute.vpc_function import FunctionSettings, VpcFunction
 from constructs_lib.database.database import Database
 from constructs_lib.database.database_alarms import DatabaseAlarms
 from constructs_lib.database.database_backup import DatabaseBackup
+from constructs_lib.database.database_backup_alarms import DatabaseBackupAlarms
 from constructs_lib.database.database_engine import DATABASE_ENGINES, MYSQL_8_4, POSTGRES_18, DatabaseEngine
 from constructs_lib.database.database_events import DatabaseEvents
 from constructs_lib.database.instance_size import InstanceSize, instance_size
@@ -58,6 +59,7 @@ __all__ = [
     "Database",
     "DatabaseAlarms",
     "DatabaseBackup",
+    "DatabaseBackupAlarms",
     "DatabaseEngine",
     "DatabaseEvents",
     "FunctionSettings",

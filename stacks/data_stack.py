@@ -19,6 +19,7 @@ from constructs_lib import (
     Database,
     DatabaseAlarms,
     DatabaseBackup,
+    DatabaseBackupAlarms,
     DatabaseEvents,
     ReplicationGroup,
 )
@@ -58,7 +59,7 @@ class DataStack(cdk.Stack):
         DatabaseAlarms(self, "DatabaseAlarms", topic=network.alarm_topic, database=self.database)
         DatabaseEvents(self, "DatabaseEvents", topic=network.alarm_topic, database=self.database)
         if config.backup.retention_days:
-            self._backup(config, config.backup.retention_days)
+            self._backup(config, config.backup.retention_days, network)
         CfnOutput(self, "ElastiCacheEndpoint", value=self.cache.primary_endpoint)
         CfnOutput(self, "ElastiCacheReaderEndpoint", value=self.cache.reader_endpoint)
         CfnOutput(self, "RdsEndpoint", value=self.database.endpoint)
@@ -175,12 +176,13 @@ class DataStack(cdk.Stack):
             log_settings=log_settings(config, network.log_key),
         )
 
-    def _backup(self, config: StageConfig, retention_days: int) -> None:
-        DatabaseBackup(
+    def _backup(self, config: StageConfig, retention_days: int, network: NetworkStack) -> None:
+        database_backup = DatabaseBackup(
             self,
             "DatabaseBackup",
             database=self.database,
             encryption_key=self.database_key,
+            hour=config.backup_hour,
             retention_days=retention_days,
             vault_name=config.backup.vault_name,
             new_vault_name=config.name,
@@ -188,6 +190,7 @@ class DataStack(cdk.Stack):
             copy_to_vault_arn=config.backup.copy_to_vault_arn,
             removal_policy=kept_if_protected(config),
         )
+        DatabaseBackupAlarms(self, "DatabaseBackupAlarms", topic=network.alarm_topic, database_backup=database_backup)
 
     def _operations(self) -> iam.ManagedPolicy:
         policy = iam.ManagedPolicy(self, "Operations", description="Look at the cache, change nothing")

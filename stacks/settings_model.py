@@ -210,7 +210,8 @@ class BackupConfig(Settings):
     retention_days: int | None = Field(
         ge=1,
         le=3650,
-        description="Days to keep each daily backup of the database in a vault. Unset: no backup plan",
+        description="Days to keep each daily backup of the database in a vault. It begins at a full hour that is more "
+        "than an hour away from the database's windows. Unset: no backup plan",
         examples=["35"],
     )
     vault_name: str | None = Field(
@@ -386,6 +387,12 @@ class StageConfig(Settings):
         return f"{self.name}-{stack}"
 
     @property
+    def backup_hour(self) -> int:
+        """The hour of the day, UTC, at which AWS Backup begins; without a backup plan it means nothing."""
+        hour = time_windows.clear_hour(self.database.backup_window, self.database.maintenance_window)
+        return 0 if hour is None else hour
+
+    @property
     def https(self) -> bool:
         """Whether the load balancer has a certificate to serve with."""
         return self.certificate_arn is not None or self.domain_name is not None
@@ -410,6 +417,17 @@ class StageConfig(Settings):
                     f"certificate_arn={self.certificate_arn} is in region {region} and account {account}; a load "
                     f"balancer takes one of its own: {self.region or 'any region'} and {self.account or 'any account'}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _check_backup(self) -> Self:
+        windows = self.database.backup_window, self.database.maintenance_window
+        if self.backup.retention_days and time_windows.clear_hour(*windows) is None:
+            raise ValueError(
+                f"database.backup_window={windows[0]} and database.maintenance_window={windows[1]} leave no hour of "
+                "the day for AWS Backup, which starts more than an hour away from both. Example: "
+                "database.backup_window=02:00-02:45 database.maintenance_window=sun:05:30-sun:06:30"
+            )
         return self
 
     @model_validator(mode="after")

@@ -5,8 +5,8 @@ import re
 DAY = 24 * 60
 _WEEK = 7 * DAY
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_DAILY = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)")
-_WEEKLY = re.compile(rf"({'|'.join(_DAYS)}):(\d\d):(\d\d)-({'|'.join(_DAYS)}):(\d\d):(\d\d)")
+_DAILY = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)", re.ASCII)
+_WEEKLY = re.compile(rf"({'|'.join(_DAYS)}):(\d\d):(\d\d)-({'|'.join(_DAYS)}):(\d\d):(\d\d)", re.ASCII)
 # Longer than that is most probably one whose ends were exchanged.
 MOST_MINUTES_DAILY = 12 * 60
 MOST_MINUTES_WEEKLY = DAY
@@ -53,6 +53,27 @@ def _length(start: int, end: int, period: int, most: int) -> int:
 
 def meet(daily_window: str, weekly_window: str) -> bool:
     """Whether a daily and a weekly window overlap on any day. Windows that only touch do not."""
-    (start_of_day, daily_minutes), (start, minutes) = daily(daily_window), weekly(weekly_window)
+    return _meet(*daily(daily_window), *weekly(weekly_window))
+
+
+def _meet(start_of_day: int, daily_minutes: int, start: int, minutes: int) -> bool:
     starts = (day * DAY + start_of_day for day in range(7))
     return any((start - s) % _WEEK < daily_minutes or (s - start) % _WEEK < minutes for s in starts)
+
+
+def clear_hour(daily_window: str, weekly_window: str) -> int | None:
+    """The first hour of the day, from four hours after the daily window on, that is more than an hour away from both.
+
+    AWS Backup "cannot start backups 1 hour before or during" the windows of a database, and a window that AWS overruns
+    has an hour as well. None: the windows leave no such hour.
+    """
+    start, minutes = daily(daily_window)
+    first = -(-(start + minutes) // 60) + 4
+    for hour in range(first, first + 24):
+        around, length = hour * 60 - 61, 2 * 61
+        weekdays = (day * DAY + start for day in range(7))
+        if not _meet(around, length, *weekly(weekly_window)) and not any(
+            _meet(around, length, weekday, minutes) for weekday in weekdays
+        ):
+            return hour % 24
+    return None

@@ -26,6 +26,7 @@ class DatabaseBackup(Construct):
         *,
         database: Database,
         encryption_key: kms.IKey,
+        hour: int,
         retention_days: int = 35,
         vault_name: str | None = None,
         new_vault_name: str | None = None,
@@ -34,7 +35,9 @@ class DatabaseBackup(Construct):
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     ) -> None:
         """
-        :param database: what is backed up, every day at 01:00 UTC
+        :param database: what is backed up, every day
+        :param hour: of the day, UTC, at which the backup begins. Choose one that is more than an hour away from the
+            database's backup and maintenance windows: AWS Backup cannot start in them or in the hour before
         :param encryption_key: encrypts the vault that is made here
         :param retention_days: days a backup is kept. Default: 35
         :param vault_name: an existing vault to use, such as one that is locked or copied to another account. Default:
@@ -71,7 +74,7 @@ class DatabaseBackup(Construct):
             backup.BackupPlanRule(
                 rule_name="Daily",
                 backup_vault=self.vault,
-                schedule_expression=events.Schedule.cron(minute="0", hour="1"),
+                schedule_expression=events.Schedule.cron(minute="0", hour=str(hour)),
                 delete_after=Duration.days(retention_days),
                 copy_actions=[self._copy(copy_to_vault_arn, retention_days)] if copy_to_vault_arn else None,
             )

@@ -1,8 +1,12 @@
 """The backup plan of the database."""
 
-from stacks.settings import settings
+import pytest
+
+from stacks import time_windows
+from stacks.settings import ConfigError, load, settings
+from stacks.time_windows import DAY
 from tests.infra.iam_statements import statements
-from tests.infra.synthesis import Stage, synthesize
+from tests.infra.synthesis import SETTINGS, Stage, synthesize
 
 PLAN = "AWS::Backup::BackupPlan"
 VAULT = "AWS::Backup::BackupVault"
@@ -11,10 +15,55 @@ VAULT = "AWS::Backup::BackupVault"
 def test_prod_keeps_a_daily_backup_for_five_weeks_in_an_encrypted_vault(prod: Stage) -> None:
     (rule,) = prod.properties(PLAN)["BackupPlan"]["BackupPlanRule"]
     (vault_id,) = prod.resources(VAULT)
-    assert (rule["ScheduleExpression"], rule["Lifecycle"]) == ("cron(0 1 * * ? *)", {"DeleteAfterDays": 35})
+    assert (rule["ScheduleExpression"], rule["Lifecycle"]) == ("cron(0 8 * * ? *)", {"DeleteAfterDays": 35})
     assert rule["TargetBackupVault"] == {"Fn::GetAtt": [vault_id, "BackupVaultName"]}
     assert "DatabaseKey" in str(prod.properties(VAULT)["EncryptionKeyArn"])
     assert prod.resources(VAULT)[vault_id]["DeletionPolicy"] == "RetainExceptOnCreate"
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        ("02:00-02:45", "sun:05:30-sun:06:30"),
+        ("01:00-01:30", "sun:01:30-sun:02:00"),
+        ("23:30-00:15", "mon:04:00-mon:05:00"),
+        ("00:00-06:00", "wed:10:30-wed:21:00"),
+        ("20:00-08:00", "sun:12:30-sun:18:00"),
+        ("12:00-12:30", "sat:14:00-sun:02:00"),
+    ],
+)
+def test_a_backup_begins_more_than_an_hour_away_from_both_windows(windows: tuple[str, str]) -> None:
+    hour = time_windows.clear_hour(*windows)
+    assert hour is not None
+    (start, length), (begin, duration) = time_windows.daily(windows[0]), time_windows.weekly(windows[1])
+    taken = {(start + minute) % DAY for minute in range(length + 1)}
+    taken |= {(begin + minute) % DAY for minute in range(duration + 1)}
+    assert taken.isdisjoint({(hour * 60 + minute) % DAY for minute in range(-60, 61)})
+
+
+def test_windows_that_leave_no_hour_for_a_backup_are_refused_with_a_plan_only() -> None:
+    windows = {"database.backup_window": "00:00-10:00", "database.maintenance_window": "sun:10:30-sun:23:30"}
+    load("dev", SETTINGS["dev"] | windows)
+    with pytest.raises(ConfigError, match="leave no hour of the day for AWS Backup"):
+        load("prod", SETTINGS["prod"] | windows)
+
+
+def test_a_backup_that_fails_or_does_not_come_rings(stage: Stage) -> None:
+    watched = {
+        alarm["Properties"]["MetricName"]: alarm["Properties"]
+        for alarm in stage.resources("AWS::CloudWatch::Alarm").values()
+        if alarm["Properties"].get("Namespace") == "AWS/Backup"
+    }
+    if not stage.resources(PLAN):
+        assert watched == {}
+        return
+    failed, completed = watched["NumberOfBackupJobsFailed"], watched["NumberOfBackupJobsCompleted"]
+    (vault_id,) = stage.resources(VAULT)
+    vault = [{"Name": "BackupVaultName", "Value": {"Fn::GetAtt": [vault_id, "BackupVaultName"]}}]
+    assert failed["Dimensions"] == completed["Dimensions"] == vault
+    assert (failed["Threshold"], failed["EvaluationPeriods"]) == (0, 1)
+    assert (completed["Threshold"], completed["TreatMissingData"]) == (1, "breaching")
+    assert 25 * 3600 <= completed["Period"] * completed["EvaluationPeriods"] <= 36 * 3600
 
 
 def test_it_covers_the_database(prod: Stage) -> None:
