@@ -1,6 +1,7 @@
 """What only an event loop can do to a client: cancel it, and outrun its connections."""
 
 import asyncio
+import time
 from typing import Any
 
 import anyio
@@ -171,6 +172,19 @@ def test_lease_from_a_server_that_is_no_longer_trusted_is_given_back(valkey: Val
         await cache.close()
 
     asyncio.run(fail_over())
+
+
+def test_reply_that_arrived_while_the_loop_was_busy_is_not_taken_for_a_late_one(valkey: Valkey) -> None:
+    async def keep_busy() -> None:
+        cache = connect(valkey, valkey.port, read_timeout_seconds=0.5)
+        await read(cache, 1)
+        reader = asyncio.create_task(read(cache, 1))
+        await asyncio.sleep(0)  # its question is on its way
+        time.sleep(0.8)  # what other tasks must not do, and do
+        assert await reader == (1, Served.HIT)
+        await cache.close()
+
+    asyncio.run(keep_busy())
 
 
 def test_burst_of_deletions_shares_round_trips_and_is_confirmed(valkey: Valkey) -> None:
