@@ -116,7 +116,7 @@ class KeyTemplate:
                 )
             if number and not set(before) - _IN_WRITTEN:
                 raise PolicyError(f"key {template!r} must keep {name!r} from what stands before it by ':' or '/'")
-        names = {name for _, name, *_ in fields}
+        names = {name for _, name, _, _ in fields}
         parameters = set(self._signature.parameters) - _OWNERS
         if names != parameters:
             odd = ", ".join(sorted(names ^ parameters))
