@@ -129,11 +129,15 @@ class Codec(Generic[T]):
 
     def seal(self, key: str, body: bytes, *, expires: float, load_seconds: float, beside: bytes = b"") -> bytes:
         """A fill of bytes that `body` made; none: the source has no value. `beside`: another release's section."""
-        name = key.encode()
         load_ms = int(min(_MAX_LOAD_MS, max(1, round(load_seconds * 1000))))
         expires_ms = int(min(_MAX_MS, max(0, expires * 1000)))
-        head = _HEADER.pack(b"V", os.urandom(12), 0, len(name)) + name
-        return head + _SECTION.pack(self.schema, expires_ms, load_ms, len(body)) + body + beside
+        section = _SECTION.pack(self.schema, expires_ms, load_ms, len(body)) + body
+        return self.seal_beside(key, section + beside)
+
+    def seal_beside(self, key: str, sections: bytes) -> bytes:
+        """An envelope of these sections; of another release's alone where this one has nothing to cache."""
+        name = key.encode()
+        return _HEADER.pack(b"V", os.urandom(12), 0, len(name)) + name + sections
 
     def claim(self, raw: bytes, until: float) -> bytes:
         """The head of the same value under a new nonce, marked as being refreshed until then (seconds since epoch)."""

@@ -407,23 +407,26 @@ class Miss(Generic[T]):
         return [undo(self.policy, key, mine, now) for key, mine in bids.items()]
 
     def _fill(self, key: str, mine: Bid[T], value: T | None, load_seconds: float) -> Command:
-        envelope, lifetime = None, 0.0
+        envelope, lifetime, beside = None, 0.0, mine.entry.beside
         try:
             lifetime = self.policy.lifetime_seconds(value)
         except Exception as error:  # noqa: BLE001 - as for a value that cannot be encoded
             self._uncacheable(key, error)
         if lifetime > 0 and key in self._bodies:
             expires = self._here.clock() + lifetime
-            beside, body = mine.entry.beside, self._bodies[key]
+            body = self._bodies[key]
             envelope = self.policy.codec.seal(key, body, expires=expires, load_seconds=load_seconds, beside=beside)
             if beside and len(envelope) > self.policy.max_bytes:
                 envelope = envelope[: -len(beside)]
         if envelope is not None and len(envelope) > self.policy.max_bytes:
             self._note(Event.TOO_LARGE)
             envelope = None
+        if envelope is None and beside:  # a mark would empty the other release's cache, again and again
+            envelope = self.policy.codec.seal_beside(key, beside)
         kept = lifetime + self.policy.stale_seconds(value)
-        if envelope is not None:
-            kept = max(kept, mine.entry.beside_expires_ms / 1000 - self._here.clock())
+        if beside:
+            beside_until = mine.entry.beside_expires_ms / 1000 + self.policy.stale_if_error_seconds
+            kept = max(kept, beside_until - self._here.clock())
         return fill(key, mine, envelope, kept)
 
     def _load(self, keys: tuple[str, ...], *, limited: bool = False) -> Steps[Any]:

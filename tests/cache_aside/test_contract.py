@@ -320,6 +320,34 @@ def test_load_that_fails_in_one_release_leaves_the_stand_in_of_the_other(bench: 
     assert bench.cache.get_or_load(KEY, failing, policy=KEPT) == Result(CHAIR, Served.STALE)
 
 
+@pytest.mark.parametrize(
+    ("uncached", "value"),
+    [({"ttl_seconds": lambda _: 0}, CHAIR), ({"max_bytes": 1}, CHAIR), ({}, None), ({"value_type": str}, CHAIR)],
+    ids=["ttl function returns 0", "too large", "none", "another type"],
+)
+def test_release_that_caches_nothing_leaves_the_value_of_the_other(
+    bench: Bench, uncached: dict[str, Any], value: Product | None
+) -> None:
+    bench.cache.get_or_load(KEY, chair, policy=KEPT)
+    other = policy(schema_version=2, stale_if_error_seconds=60, **uncached)
+    for _ in range(2):
+        assert bench.cache.get_or_load(KEY, lambda: value, policy=other) == Result(value, Served.MISS)
+        assert bench.cache.get_or_load(KEY, never, policy=KEPT) == Result(CHAIR, Served.HIT)
+    assert 60_000 < bench.command("PTTL", KEY) <= 120_000, "and its stand-in"
+    bench.command("DEL", KEY)
+    assert bench.cache.get_or_load(KEY, stool, policy=KEPT) == Result(STOOL, Served.MISS)
+
+
+def test_release_that_no_longer_caches_a_value_forgets_its_own_and_leaves_the_other(bench: Bench) -> None:
+    refreshing = policy(schema_version=2, early_refresh_beta=1e12)
+    for rules in (PRODUCT, refreshing):
+        bench.cache.get_or_load(KEY, chair, policy=rules)
+    over = dataclasses.replace(refreshing, ttl_seconds=lambda _: 0)
+    assert bench.cache.get_or_load(KEY, stool, policy=over) == Result(STOOL, Served.MISS)
+    assert bench.cache.get_or_load(KEY, stool, policy=policy(schema_version=2)) == Result(STOOL, Served.MISS)
+    assert bench.cache.get_or_load(KEY, never, policy=PRODUCT) == Result(CHAIR, Served.HIT)
+
+
 def test_two_shapes_at_most_and_no_more_bytes_than_one_may_have(bench: Bench) -> None:
     one_size = policy(max_bytes=len(PRODUCT.codec.encode(KEY, CHAIR, expires=time.time(), load_seconds=0)))
     for version in (1, 2, 3):
