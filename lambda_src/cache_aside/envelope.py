@@ -109,9 +109,10 @@ class Codec(Generic[T]):
         self._stale_ms = stale_seconds * 1000
         self._encode: Callable[[T], bytes] = msgspec.json.Encoder().encode
         self._decode: Callable[[bytes], T] = msgspec.json.Decoder(value_type).decode
-        if _is_pydantic(value_type):
+        self._is_model = _is_pydantic(value_type)
+        if self._is_model:
             model: Any = value_type
-            self._encode = lambda value: value.model_dump_json().encode()  # type: ignore[attr-defined]
+            self._encode = lambda value: value.model_dump_json(by_alias=True, round_trip=True).encode()  # type: ignore[attr-defined]
             self._decode = model.model_validate_json
 
     def encode(self, key: str, value: T | None, *, expires: float, load_seconds: float) -> bytes:
@@ -122,10 +123,16 @@ class Codec(Generic[T]):
         """A value's bytes, and the value that a hit will make of them: of `value_type` throughout.
 
         Raises:
-            Exception: the value cannot be encoded, or is of another type.
+            Exception: the value cannot be encoded, is of another type, or JSON loses a part of it: a model's masked or
+                excluded field, or NaN where None is allowed.
         """
         body = self._encode(value)
-        return body, self._decode(body)
+        hit = self._decode(body)
+        if hit is None or (self._is_model and hit != value):
+            # Without the value: what JSON masks is secret.
+            lost = "masked, excluded or private fields" if self._is_model else "NaN"
+            raise ValueError(f"a hit would be another value than the one that was loaded: JSON loses {lost}")
+        return body, hit
 
     def seal(self, key: str, body: bytes, *, expires: float, load_seconds: float, beside: bytes = b"") -> bytes:
         """A fill of bytes that `body` made; none: the source has no value. `beside`: another release's section."""

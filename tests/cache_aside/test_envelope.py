@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from typing import TypedDict
+import time
+from typing import Any, TypedDict, TypeVar
 
 import msgspec
 import pydantic
@@ -10,8 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cache_aside import Policy, PolicyError
+from cache_aside import CacheAside, Policy, PolicyError, Result, Served
 from cache_aside.envelope import Codec, State, new_lease, schema_id
+from faults.fake_server import FakeServer
+from tests.cache_aside.harness import FakeTransport
+
+T = TypeVar("T")
 
 KEY = "small:1"
 NOW = 1_800_000_000.0
@@ -129,6 +134,58 @@ def test_deeply_nested_entry_is_unreadable_and_raises_nothing() -> None:
 class Model(pydantic.BaseModel):
     number: int
     parts: list[float] = []
+
+
+def codec_of(model: type[T]) -> Codec[T]:
+    return Codec(model, schema_id(model, 1), early_refresh_beta=1, stale_seconds=0)
+
+
+class Renamed(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+    number: int = pydantic.Field(alias="productNumber")
+
+    @pydantic.computed_field
+    def twice(self) -> int:
+        return 2 * self.number
+
+
+def test_pydantic_model_with_aliases_and_computed_fields_is_read_back() -> None:
+    value = Renamed(productNumber=1)
+    assert codec_of(Renamed).body(value)[1] == value
+
+
+class Secret(pydantic.BaseModel):
+    token: pydantic.SecretStr
+
+
+class Excluded(pydantic.BaseModel):
+    kept: int
+    internal: str = pydantic.Field(default="x", exclude=True)
+
+
+class Extended(Model):
+    more: int = 0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Secret(token=pydantic.SecretStr("s3cret")), Excluded(kept=1, internal="loaded"), Extended(number=1, more=2)],
+    ids=["masked", "excluded", "subclass"],
+)
+def test_model_that_json_takes_something_from_is_not_cached_and_its_reader_gets_what_was_loaded(value: Any) -> None:
+    declared = Model if isinstance(value, Extended) else type(value)
+    rules = Policy[Any](name=f"lossy {type(value).__name__}", value_type=declared, ttl_seconds=60, early_refresh_beta=0)
+    cache = CacheAside(FakeTransport(FakeServer(time.time)))
+    found = [cache.get_or_load(KEY, lambda: value, policy=rules) for _ in range(2)]
+    assert found == [Result(value, Served.MISS)] * 2
+    with pytest.raises(ValueError, match="a hit would be another value") as refused:
+        rules.codec.body(value)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_nan_does_not_become_none() -> None:
+    with pytest.raises(ValueError, match="JSON loses NaN"):
+        Policy[Any](name="n", value_type=float | None, ttl_seconds=1).codec.body(math.nan)  # type: ignore[arg-type]
 
 
 def test_pydantic_model_is_a_value_type() -> None:
