@@ -8,6 +8,7 @@ was known about it away. So no reader is ever given the reply to another one's q
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from math import inf
 from typing import Any
 
@@ -33,6 +34,7 @@ repeats a DEL whose reply was lost, WAIT would confirm at once.
 IDENTITY_SECONDS = 1.0
 """A connection asks its server this often, in the round trip of a command, whether it still is the primary."""
 _IDLE_SECONDS = 60.0
+_NO_HOST = frozenset([*range(33), 127, *b":/@?#"])
 _ASK_AGAIN_SECONDS = 0.5
 _READS = frozenset({"GET", "MGET", "INFO"})
 _BULK: frozenset[type] = frozenset({bytes, type(None)})
@@ -77,10 +79,14 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         """The endpoint with these timeouts; `tls` True verifies by the system's roots.
 
         Raises:
-            TypeError, ValueError: the host, port or TLS is none.
+            TypeError, ValueError: the host, port, token, TLS or options are none.
         """
         if not isinstance(host, str) or not host:
             raise TypeError(f"host must be a DNS name such as 'localhost', not {host!r}")
+        if not _is_host(host):
+            raise ValueError(f"host must be a DNS name such as 'localhost', without scheme or port, not {host!r}")
+        if not isinstance(options, Options):
+            raise TypeError(f"options must be Options(...), not {options!r}")
         if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 2**16:
             raise ValueError(f"port must be an int from 1 to 65535, such as 6379, not {port!r}")
         if not isinstance(tls, bool | ssl.SSLContext):
@@ -108,6 +114,18 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         """If the server refused this token, read it anew for the next connection."""
         if self.credentials and isinstance(error, redis.AuthenticationError):
             self.credentials.reject(token)
+
+
+def _is_host(host: str) -> bool:
+    """Whether a name server or getaddrinfo could know it: a name of labels of 63 bytes at most, or an address."""
+    try:
+        ip_address(host)
+    except ValueError:
+        try:
+            return not _NO_HOST.intersection(host.encode("idna"))
+        except UnicodeError:
+            return False
+    return True
 
 
 class Identity(msgspec.Struct, frozen=True):

@@ -39,7 +39,9 @@ class Credentials(redis.CredentialProvider):
         connection_seconds: float = inf,
     ) -> None:
         if not is_plain_function(read):
-            raise TypeError(f"read must be a plain function that returns the token, not {read!r}")
+            # Without its value, which may be a secret.
+            kind = "a coroutine function" if callable(read) else type(read).__name__
+            raise TypeError(f"read must be a plain function that returns the token, not {kind}")
         self._read = read
         self.clock = clock
         self._username = username
@@ -104,12 +106,14 @@ def credentials_of(auth_token: AuthToken) -> Credentials | None:
     """What a client is given as its token: the token itself, what reads it, or `Credentials`.
 
     Raises:
-        TypeError: it is none of these.
+        TypeError, ValueError: it is none of these, or empty.
     """
     if not (auth_token is None or isinstance(auth_token, str | Credentials) or is_plain_function(auth_token)):
         # Without its value, which may be a secret.
         kind = "a coroutine function" if callable(auth_token) else type(auth_token).__name__
         raise TypeError(f"auth_token must be a str, a function that returns one, Credentials or None, not {kind}")
+    if auth_token == "":
+        raise ValueError("auth_token is empty: give the token, or None for a server that asks for none")
     if auth_token is None or isinstance(auth_token, Credentials):
         return auth_token
     return Credentials(lambda: auth_token) if isinstance(auth_token, str) else Credentials(auth_token)

@@ -68,6 +68,8 @@ class Resolver:
         try:
             lookup.addresses = list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except Exception as error:  # noqa: BLE001 - told to whoever waits
+            if isinstance(error, ValueError):  # a UnicodeError: no name server was asked
+                error = socket.gaierror(socket.EAI_NONAME, str(error))
             self._lookups.pop((host, port), None)
             lookup.error = error
             lookup.ended.set()

@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 _OWNERS = {"self", "cls"}
 _IN_WRITTEN = frozenset(f"{ascii_letters}{digits}_.-~%!")  # what `_written` makes of arguments
+_MOST_NAMESPACE_BYTES = 255
 _MOST_BYTES = 2**16 - 1  # an envelope has two bytes for the size of its key
 
 
@@ -54,12 +55,20 @@ class Namespace:
         name: default "": no namespace, and keys are sent as they are.
 
     Raises:
-        PolicyError: it is no str, or has a ':', so that two namespaces could share keys.
+        PolicyError: it is no str, is longer than 255 bytes in UTF-8, cannot be encoded, or has a ':', so that two
+            namespaces could share keys.
     """
 
     def __init__(self, name: str = "") -> None:
         if not isinstance(name, str) or ":" in name:
             raise PolicyError(f"namespace must be a str without ':' such as 'shop', not {name!r}")
+        try:
+            size = len(name.encode())
+        except UnicodeEncodeError as error:
+            raise PolicyError(f"namespace must be a str that UTF-8 can encode, such as 'shop', not {name!r}") from error
+        if size > _MOST_NAMESPACE_BYTES:
+            most = _MOST_NAMESPACE_BYTES
+            raise PolicyError(f"namespace has {most} bytes at most, such as 'shop'; this one has {size:,}")
         self._prefix = f"{name}:" if name else ""
 
     def full(self, key: str) -> str:

@@ -119,9 +119,12 @@ class Policy(Generic[T]):
         """How long past its lifetime this value is kept as a stand-in. That there is none is not worth keeping."""
         return 0.0 if value is None else self.stale_if_error_seconds
 
-    def __reduce__(self) -> tuple[Callable[..., "Policy[T]"], tuple[dict[str, Any]]]:
+    def __reduce__(self) -> tuple[Callable[..., "Policy[T]"], tuple[type["Policy[T]"], dict[str, Any]]]:
         """Pickle and copy the settings; the codec is made anew."""
-        return _made, ({setting.name: getattr(self, setting.name) for setting in fields(self) if setting.init},)
+        return _made, (
+            type(self),
+            {setting.name: getattr(self, setting.name) for setting in fields(self) if setting.init},
+        )
 
     def _validate(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -151,8 +154,8 @@ class Policy(Generic[T]):
             raise PolicyError(f"soft_timeout_seconds of policy {self.name!r} needs stale_if_error_seconds, not 0")
 
 
-def _made(settings: dict[str, Any]) -> Policy[Any]:
-    return Policy(**settings)
+def _made(kind: type[Policy[Any]], settings: dict[str, Any]) -> Policy[Any]:
+    return kind(**settings)
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,6 +227,8 @@ class _Check:
         if not fits or (below and given >= below):
             least = "greater than 0" if positive else "0 or more"
             self._refuse(name, given, f"a number {least}{ends}, such as {example}{_hint(given)}")
+        if not isinstance(given, int | float):  # sockets and event loops take no Fraction
+            _set(self._settings, name, float(given))
 
     def whole(self, name: str, example: int, *, least: int) -> None:
         """An int from `least` on."""
@@ -239,6 +244,14 @@ class _Check:
 
     def _refuse(self, name: str, given: object, allowed: str) -> None:
         raise PolicyError(f"{name} of {self._whose} must be {allowed}, not {reprlib.repr(given)}")
+
+
+def _set(settings: object, name: str, value: float) -> None:
+    """Set it although its owner is frozen, while that is being made."""
+    if isinstance(settings, msgspec.Struct):
+        msgspec.structs.force_setattr(settings, name, value)
+    else:
+        object.__setattr__(settings, name, value)
 
 
 def _is_number(given: object) -> bool:

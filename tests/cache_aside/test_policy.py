@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cache_aside import AsyncCacheAside, CacheAside, Options, Policy, PolicyError
+from cache_aside import AsyncCacheAside, CacheAside, Credentials, Options, Policy, PolicyError
+from cache_aside.dns import Resolver
 from faults.fake_server import FakeServer
 from tests.cache_aside.harness import FakeTransport
 
@@ -138,13 +139,63 @@ def test_option_that_cannot_work_is_refused_by_name(settings: dict[str, Any]) ->
         ({"auth_token": b"secret"}, "auth_token must be a str, a function .* or None, not bytes"),
         ({"namespace": "a:b"}, "namespace must be a str without ':' such as 'shop', not 'a:b'"),
         ({"namespace": None}, "namespace must be a str"),
+        ({"namespace": "\ud800"}, "namespace must be a str that UTF-8 can encode, such as 'shop'"),
+        ({"namespace": "ü" * 128}, "namespace has 255 bytes at most, such as 'shop'; this one has 256"),
+        ({"host": "localhost:6379"}, "host must be a DNS name such as 'localhost', without scheme or port, not"),
+        ({"host": "redis://localhost"}, "without scheme or port"),
+        ({"host": "a..b"}, "host must be a DNS name"),
+        ({"host": "a" * 64 + ".com"}, "host must be a DNS name"),
+        ({"host": "a\0b"}, "host must be a DNS name"),
+        ({"auth_token": ""}, "auth_token is empty: give the token, or None for a server that asks for none"),
+        ({"options": None}, r"options must be Options\(\.\.\.\), not None"),
+        ({"options": {}}, "options must be Options"),
     ],
-    ids=repr,
+    ids=lambda given: repr(given)[:30],
 )
 @pytest.mark.parametrize("client", [CacheAside, AsyncCacheAside])
 def test_endpoint_that_is_none_is_refused(client: Any, given: dict[str, Any], words: str) -> None:
     with pytest.raises((TypeError, ValueError), match=words):
         client.connect(**{"host": "localhost", **given})
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "cache.example.com.", "my_cache", "bücher.example"])
+@pytest.mark.parametrize("client", [CacheAside, AsyncCacheAside])
+def test_names_and_addresses_are_endpoints(client: Any, host: str) -> None:
+    client.connect(host, namespace="ü" * 127)
+
+
+def test_token_in_place_of_what_reads_it_is_refused_and_not_shown() -> None:
+    token: Any = "s3cret"
+    with pytest.raises(TypeError, match=r"read must be a plain function that returns the token, not str$"):
+        Credentials(token)
+
+
+def test_seconds_of_any_kind_of_number_become_floats() -> None:
+    fifth = Fraction(1, 5)
+    options = Options(read_timeout_seconds=fifth, connect_timeout_seconds=fifth)  # type: ignore[arg-type]
+    made = policy(load_timeout_seconds=fifth, stale_if_error_seconds=fifth)
+    given = [
+        options.read_timeout_seconds,
+        options.connect_timeout_seconds,
+        made.load_timeout_seconds,
+        made.stale_if_error_seconds,
+    ]
+    assert [(type(number), number) for number in given] == [(float, 0.2)] * 4
+
+
+class Shorter(Policy[int]):
+    pass
+
+
+def test_copy_of_a_subclass_of_policy_is_of_that_subclass() -> None:
+    made = Shorter(name="number", value_type=int, ttl_seconds=1)
+    for again in (pickle.loads(pickle.dumps(made)), copy.copy(made), copy.deepcopy(made)):  # noqa: S301 - our own
+        assert (type(again), again) == (Shorter, made)
+
+
+def test_name_that_cannot_be_looked_up_is_an_error_of_the_network() -> None:
+    with pytest.raises(OSError, match="label"):
+        Resolver().resolve("a..b", 6379, 10)
 
 
 @pytest.mark.parametrize("given", [Decimal(5), timedelta(seconds=5), None, "5", True, float("nan")], ids=repr)
