@@ -94,6 +94,24 @@ def check_rotation(config: StageConfig, session: boto3.Session) -> None:
             )
 
 
+def old_token_opens(config: StageConfig, session: boto3.Session) -> str | None:
+    """A warning while the former AUTH token may log in to a cache that was moved to users; else None.
+
+    The token is the password of the user ``default`` until a person does step 4 of docs/token-to-iam.md.
+    """
+    if config.cache.auth != "moved-to-iam":
+        return None
+    elasticache = session.client("elasticache")
+    try:
+        (group,) = elasticache.describe_user_groups(UserGroupId=config.name)["UserGroups"]
+        users = [elasticache.describe_users(UserId=user)["Users"][0] for user in group["UserIds"]]
+    except (BotoCoreError, ClientError) as error:
+        return f"cannot find out whether the old AUTH token still opens the cache: {error}"
+    if any(user["UserName"] == "default" and user["AccessString"].split()[0] == "on" for user in users):
+        return "the old AUTH token still opens the cache, as the user default: do step 4 of docs/token-to-iam.md"
+    return None
+
+
 def _auth_token_secret(session: boto3.Session, stack_name: str) -> str | None:
     """What the deployed stack says; None without a stack."""
     try:
@@ -122,6 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         caller = check(config, session)
         check_engine(config, session)
         check_rotation(config, session)
+        if warning := old_token_opens(config, session):
+            sys.stderr.write(f"warning: {warning}\n")
     except (ConfigError, WrongTargetError, RotationRunsError) as error:
         sys.exit(f"error: {error}")
     sys.stdout.write(f"deploying stage {config.stage} to {config.account} in {config.region} as {caller}\n")

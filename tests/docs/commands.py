@@ -19,7 +19,15 @@ _MAKE = re.compile(r"\bmake((?: +[A-Z_]+=\S+)*)((?: +[a-z][a-z-]*)+)((?: +[A-Z_]
 _BEFORE = re.compile(r"^((?:[A-Z_]+=\S+ +)+)[a-z]")
 _ALONE = re.compile(r"^[A-Z_]+=\S+$")
 # Of every operation, and those that the CLI renames.
-_AWS_EVERYWHERE = ("profile", "region", "query", "output", "cli-binary-format", "notification-endpoint")
+_AWS_EVERYWHERE = (
+    "profile",
+    "region",
+    "query",
+    "output",
+    "cli-input-json",
+    "cli-binary-format",
+    "notification-endpoint",
+)
 _SHELL_OPTIONS = re.compile(r"(?<!\w)-c +([a-z][\w.]*)=")
 
 

@@ -25,7 +25,9 @@ class StubbedSession(boto3.Session):
     def __init__(self, region: str | None) -> None:
         super().__init__(region_name=region, aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="example")
         make: Any = super().client
-        self.clients = {name: make(name, "us-east-1") for name in ("sts", "cloudformation", "rds", "secretsmanager")}
+        self.clients = {
+            name: make(name, "us-east-1") for name in ("sts", "cloudformation", "rds", "secretsmanager", "elasticache")
+        }
         self.stubs = {name: Stubber(client) for name, client in self.clients.items()}
         self.stub = self.stubs["sts"]
 
@@ -164,6 +166,28 @@ def test_a_rotation_that_cannot_be_asked_about_refuses_the_deployment(session: S
     session.stubs["cloudformation"].add_client_error("describe_stacks", "AccessDenied", "not allowed")
     with pytest.raises(RotationRunsError, match="cannot find out whether"):
         check_rotation(config(), session)
+
+
+@pytest.mark.parametrize(("access", "warned"), [("on ~* +@all", True), ("off -@all", False)])
+def test_a_cache_that_its_old_token_still_opens_is_warned_of(
+    session: StubbedSession, access: str, warned: bool
+) -> None:
+    stub = session.stubs["elasticache"]
+    group = {"UserGroupId": "cache-aside-dev", "UserIds": ["app", "former"]}
+    stub.add_response("describe_user_groups", {"UserGroups": [group]}, {"UserGroupId": "cache-aside-dev"})
+    app = {"UserId": "app", "UserName": "app", "AccessString": "on ~* +get"}
+    stub.add_response("describe_users", {"Users": [app]}, {"UserId": "app"})
+    former = {"UserId": "former", "UserName": "default", "AccessString": access}
+    stub.add_response("describe_users", {"Users": [former]}, {"UserId": "former"})
+    warning = preflight.old_token_opens(config(**{"cache.auth": "moved-to-iam"}), session)
+    assert ("do step 4" in (warning or "")) is warned
+    stub.assert_no_pending_responses()
+
+
+def test_a_cache_that_cannot_be_asked_about_its_old_token_is_warned_of(session: StubbedSession) -> None:
+    session.stubs["elasticache"].add_client_error("describe_user_groups", "AccessDenied", "not allowed")
+    warning = preflight.old_token_opens(config(**{"cache.auth": "moved-to-iam"}), session)
+    assert "cannot find out whether the old AUTH token" in (warning or "")
 
 
 def test_the_labels_are_those_of_the_rotation() -> None:

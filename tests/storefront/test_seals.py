@@ -11,6 +11,7 @@ import redis
 
 from cache_aside import Relay
 from functions.schema_migration.handler import handler
+from storefront import policies
 from storefront.bootstrap import build_app
 from storefront.database import DatabaseUnavailableError
 from storefront.entities import Role, Session
@@ -137,3 +138,26 @@ def test_rotation_ends_no_session_and_breaks_no_seal(
 
 def status(client: httpx.Client, token: str) -> int:
     return client.get("/sessions/current", headers=bearer(token)).status_code
+
+
+def test_two_rotations_as_docs_rotation_tells_break_no_seal_and_close_the_leaked_secret() -> None:
+    """A process that asked for the secrets just before each rotation is the slowest to learn of it."""
+    secrets, ttl = [b"leaked" * 6], policies.SESSION.ttl_seconds
+    assert isinstance(ttl, float | int)
+
+    def later(seconds: float) -> datetime:
+        return NOW + timedelta(seconds=seconds)
+
+    of_ada = Session(1, "ada", Role.CUSTOMER, later(80_000), b"h" * 32)
+    slow, quick, thief = (Seals(lambda: secrets[:2]), Seals(lambda: secrets[:2]), Seals(lambda: [b"leaked" * 6]))
+    slow.seal(of_ada, now=later(-1))
+    secrets.insert(0, b"second" * 6)
+    last = SEAL_SECONDS - 2
+    sealed = slow.seal(of_ada, now=later(last))
+    assert quick.open(of_ada.token_hash, sealed, now=later(last + ttl)) == of_ada
+    assert last + ttl <= 20 * 60, "when its entry is gone"
+    slow.seal(of_ada, now=later(20 * 60 - 1))
+    secrets.insert(0, b"third" * 6)
+    ten_minutes_on = later(20 * 60 + 10 * 60)
+    with pytest.raises(BrokenSealError):
+        slow.open(of_ada.token_hash, thief.seal(of_ada, now=ten_minutes_on), now=ten_minutes_on)
