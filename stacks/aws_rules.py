@@ -13,6 +13,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 MOST_RULES = 60  # of a security group and direction: "Amazon VPC quotas"
+MOST_DOMAIN = 64  # characters: "RequestCertificate", ACM API Reference, of the first name of a certificate
 MOST_ZONES = {"us-west-1": 2}  # where every account sees fewer than three
 
 # Infrastructure knows the code that runs by its path only.
@@ -20,7 +21,12 @@ RDS_ROOTS = Path(__file__).parents[1] / "lambda_src" / "storefront" / "rds-ca-bu
 _CLASSES = Path(__file__).with_name("aws_classes.json")
 _ZONE = re.compile(r"(?P<region>[a-z]{2}(-[a-z]+)+-\d)[a-f]")
 _CERTIFICATE = re.compile(
-    r"arn:aws(-[a-z]+)*:acm:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):certificate/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"arn:aws(-[a-z]+)*:acm:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):certificate/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    re.ASCII,
+)
+_VAULT = re.compile(
+    r"arn:aws[a-z-]*:backup:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):backup-vault:(?P<name>[a-zA-Z0-9_-]{2,50})",
+    re.ASCII,
 )
 _ROOT = re.compile(r"CN=Amazon RDS ([a-z]{2}(?:-[a-z]+)+-\d) Root CA")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -117,7 +123,36 @@ def certificate(arn: str) -> str:
         raise ValueError(
             "it is not the complete ARN of an ACM certificate, which names region, account and certificate"
         )
+    return _of_a_place(arn)
+
+
+def _of_a_place(arn: str) -> str:
+    """An ARN whose region exists, in the partition of that region."""
+    _, partition, _, name, *_ = arn.split(":")
+    region(name)
+    if partition != (its_own := _partition(name)):
+        raise ValueError(f"its partition is {partition}, and that of {name} is {its_own}")
     return arn
+
+
+def _partition(region_name: str) -> str:
+    import botocore.session  # as in `regions`
+
+    partition: str = botocore.session.Session().get_partition_for_region(region_name)
+    return partition
+
+
+def vault(arn: str) -> str:
+    """The complete ARN of a vault of AWS Backup."""
+    vault_place(arn)
+    return _of_a_place(arn)
+
+
+def vault_place(arn: str) -> tuple[str, str, str]:
+    """Region, account and name of a vault."""
+    if not (found := _VAULT.fullmatch(arn)):
+        raise ValueError("it is not the complete ARN of a backup vault, which names region, account and vault")
+    return found["region"], found["account"], found["name"]
 
 
 def region_and_account_of_certificate(arn: str) -> tuple[str, str]:
@@ -128,12 +163,16 @@ def region_and_account_of_certificate(arn: str) -> tuple[str, str]:
 
 
 def domain(name: str) -> str:
-    """A DNS name: at most 253 characters in labels of at most 63, none of which begins or ends with a hyphen."""
+    """A DNS name that ACM takes: at most 64 characters, in labels that neither begin nor end with a hyphen."""
     *labels, top = name.split(".")
-    if not labels or not all(map(_LABEL.fullmatch, labels)) or not re.fullmatch(r"[a-z]{2,63}", top) or len(name) > 253:
+    if not labels or not all(map(_LABEL.fullmatch, labels)) or not re.fullmatch(r"[a-z]{2,63}", top):
         raise ValueError(
             "a domain name is labels joined by dots, each of 1 to 63 lowercase letters, digits and hyphens, with no "
             "hyphen at either end"
+        )
+    if len(name) > MOST_DOMAIN:
+        raise ValueError(
+            f"it has {len(name)} characters, and ACM takes {MOST_DOMAIN} at most for a certificate's first name"
         )
     return name
 

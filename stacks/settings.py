@@ -135,7 +135,7 @@ def _from_text(field: FieldInfo, text: str) -> object:
         return text
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except ValueError:  # not JSON, or a number of more digits than Python reads
         return text
 
 

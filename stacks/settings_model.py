@@ -61,12 +61,14 @@ class NetworkConfig(Settings):
     """The VPC."""
 
     cidr: Annotated[IPv4Network, AfterValidator(aws_rules.vpc_range)] = Field(
-        IPv4Network("10.0.0.0/16"), description="Address range of the VPC, a /16 to a /20"
+        IPv4Network("10.0.0.0/16"),
+        description="Address range of the VPC, a /16 to a /20. Cannot change on a deployed stage",
     )
     zones: int = Field(ge=2, le=3, description="Number of availability zones")
     availability_zones: tuple[Annotated[str, AfterValidator(aws_rules.zone)], ...] = Field(
         (),
-        description="Names of the zones, as many as `network.zones`. Unset: the first zones of the region",
+        description="Names of the zones, as many as `network.zones`. Unset: the first zones of the region. Cannot "
+        "change on a deployed stage",
         examples=["eu-west-1a,eu-west-1b"],
     )
     nat_gateways: int = Field(
@@ -224,16 +226,31 @@ class BackupConfig(Settings):
         "governance",
         description="Lock of the vault that is created: no backup is deleted before its time. governance: whoever has "
         "backup:DeleteBackupVaultLockConfiguration can lift it. compliance: **irreversible**: three days after the "
-        "deployment nobody can lift it, AWS included",
+        "deployment nobody can lift it, AWS included, and `backup.retention_days` cannot get shorter",
         examples=["compliance"],
     )
-    copy_to_vault_arn: str | None = Field(
+    copy_to_vault_arn: Annotated[str, AfterValidator(aws_rules.vault)] | None = Field(
         None,
-        pattern=r"^arn:aws[a-z-]*:backup:[a-z0-9-]+:\d{12}:backup-vault:[a-zA-Z0-9_-]{2,50}$",
         description="Vault that gets a copy of each backup, kept as long, best in another account of your "
         "organization. It takes a vault in this region with a customer managed key, whose policy admits the copy",
         examples=["arn:aws:backup:eu-west-1:444455556666:backup-vault:copies"],
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.vault_name and self.vault_lock != "governance":
+            raise ValueError(
+                f"backup.vault_lock={self.vault_lock} locks the vault that is created, and backup.vault_name="
+                f"{self.vault_name} exists: lock that one yourself. Example: backup.vault_lock=governance"
+            )
+        if self.retention_days is None and (
+            self.vault_name or self.copy_to_vault_arn or self.vault_lock != "governance"
+        ):
+            raise ValueError(
+                "backup.vault_name, backup.vault_lock and backup.copy_to_vault_arn do nothing without a plan: give "
+                "backup.retention_days. Example: backup.retention_days=35"
+            )
+        return self
 
 
 class AppConfig(Settings):
@@ -297,7 +314,7 @@ class WebConfig(Settings):
 
     access_log_deletion_role: str | None = Field(
         None,
-        pattern=r"^[\w+=,.@-]{1,64}$",
+        pattern=r"^[a-zA-Z0-9_+=,.@-]{1,64}$",
         description="Name of the only role, with any path, that may delete access logs before they expire. Unset: "
         "nobody. Keep `s3:PutLifecycleConfiguration`, `s3:PutBucketPolicy` and the right to make or trust such a role "
         "to administrators: each gets around it",
@@ -316,7 +333,7 @@ class StageConfig(Settings):
     stage: str
     account: str | None = Field(
         None,
-        pattern=r"^\d{12}$",
+        pattern=r"^[0-9]{12}$",
         description="AWS account to deploy to. Required by `make deploy`. Unset: environment-agnostic",
         examples=["111122223333"],
     )
@@ -337,11 +354,14 @@ class StageConfig(Settings):
         examples=["shop.example.com"],
     )
     hosted_zone_id: str | None = Field(
-        None, pattern=r"^Z[A-Z0-9]+$", description="Route 53 zone of `domain_name`", examples=["Z0123456789ABCDEFGHIJ"]
+        None,
+        pattern=r"^Z[A-Z0-9]{1,31}$",
+        description="Route 53 zone of `domain_name`",
+        examples=["Z0123456789ABCDEFGHIJ"],
     )
     permissions_boundary: str | None = Field(
         None,
-        pattern=r"^[\w+=,.@/-]{1,128}$",
+        pattern=r"^([a-zA-Z0-9_+=,.@-]+/)*[a-zA-Z0-9_+=,.@-]{1,128}$",
         description="Name of a managed policy that bounds every role. Unset: no boundary",
         examples=["DeveloperBoundary"],
     )
@@ -421,6 +441,19 @@ class StageConfig(Settings):
 
     @model_validator(mode="after")
     def _check_backup(self) -> Self:
+        if self.backup.copy_to_vault_arn:
+            region, account, name = aws_rules.vault_place(self.backup.copy_to_vault_arn)
+            own = self.backup.vault_name or self.name
+            if region != (self.region or region):
+                raise ValueError(
+                    f"backup.copy_to_vault_arn={self.backup.copy_to_vault_arn} is in region {region}; this copy takes "
+                    f"a vault in region={self.region}"
+                )
+            if name == own and account == self.account:
+                raise ValueError(
+                    f"backup.copy_to_vault_arn={self.backup.copy_to_vault_arn} is the vault that the backups are in: "
+                    "give another one, best in another account"
+                )
         windows = self.database.backup_window, self.database.maintenance_window
         if self.backup.retention_days and time_windows.clear_hour(*windows) is None:
             raise ValueError(

@@ -14,6 +14,7 @@ from tests.infra.synthesis import SETTINGS
 from tools.refresh_classes import CLASSES, classes
 
 CERTIFICATE = SETTINGS["prod"]["certificate_arn"]
+VAULT = "arn:aws:backup:eu-west-1:444455556666:backup-vault:copies"
 
 
 def load_dev(**overrides: str) -> StageConfig:
@@ -105,6 +106,18 @@ def test_the_stage_is_no_setting() -> None:
         ("domain_name", "shop-.example.com", "no hyphen at either end"),
         ("domain_name", f"{'a' * 64}.example.com", "1 to 63"),
         ("domain_name", "example", "labels joined by dots"),
+        ("domain_name", f"{'a' * 30}.{'b' * 30}.example.com", "has 73 characters, and ACM takes 64"),
+        ("hosted_zone_id", "Z" + "A" * 32, "it has another form"),
+        ("certificate_arn", CERTIFICATE.replace("us-east-1", "eu-nowhere-9"), "there is no region eu-nowhere-9"),
+        ("certificate_arn", CERTIFICATE.replace("arn:aws:", "arn:aws-cn:"), "its partition is aws-cn, and that of us-"),
+        ("backup.copy_to_vault_arn", VAULT.replace("eu-west-1", "nowhere"), "there is no region nowhere"),
+        ("backup.copy_to_vault_arn", VAULT.replace("arn:aws:", "arn:aws-cn:"), "its partition is aws-cn"),
+        ("backup.copy_to_vault_arn", VAULT + "/x", "not the complete ARN of a backup vault"),
+        ("app.memory_mib", "9" * 5000, "valid integer"),
+        ("database.backup_window", "\N{ARABIC-INDIC DIGIT ZERO}2:00-02:45", "it has another form"),
+        ("permissions_boundary", "///", "it has another form"),
+        ("permissions_boundary", "Gränze", "it has another form"),
+        ("web.access_log_deletion_role", "Löscher", "it has another form"),
         ("web.allowed_cidrs", ",".join(f"10.0.{i}.0/24" for i in range(61)), "61 ranges are more than the 60 rules"),
         ("web.allowed_cidrs", "10.0.0.0/24,10.0.1.0/24,10.0.0.0/24", "10.0.0.0/24 stands there twice"),
         ("cache.snapshot_window", "25:00-26:00", "Example: cache.snapshot_window=03:00-04:00"),
@@ -133,6 +146,9 @@ NEEDED_WITH = {  # what an example needs beside it, to be looked at by itself
     "domain_name": {"hosted_zone_id": "Z1"},
     "hosted_zone_id": {"domain_name": "shop.example.com"},
     "network.availability_zones": {"network.zones": "2"},
+    "backup.vault_name": {"backup.retention_days": "35"},
+    "backup.vault_lock": {"backup.retention_days": "35"},
+    "backup.copy_to_vault_arn": {"backup.retention_days": "35"},
     "database.max_allocated_storage_gib": {"database.allocated_storage_gib": "20"},
 }
 
@@ -269,6 +285,25 @@ def test_classes_are_those_that_the_installed_cfn_lint_knows() -> None:
         ({"database__backup_window": "06:00-06:30"}, r"overlaps database\.maintenance_window=sun:05:30-sun:06:30"),
         ({"database__engine": "mysql", "database__insights": "standard"}, r"micro and small classes have none"),
         ({"database__max_allocated_storage_gib": "22", "database__allocated_storage_gib": "21"}, r"at least 10 %"),
+        ({"backup__vault_name": "central"}, r"do nothing without a plan: give backup\.retention_days"),
+        ({"backup__vault_lock": "compliance"}, r"do nothing without a plan"),
+        ({"backup__copy_to_vault_arn": VAULT}, r"do nothing without a plan"),
+        (
+            {"backup__retention_days": "35", "backup__vault_lock": "compliance", "backup__vault_name": "central"},
+            r"backup\.vault_name=central exists: lock that one yourself",
+        ),
+        (
+            {"backup__retention_days": "35", "backup__copy_to_vault_arn": VAULT, "region": "us-east-1"},
+            r"is in region eu-west-1; this copy takes a vault in region=us-east-1",
+        ),
+        (
+            {
+                "backup__retention_days": "35",
+                "backup__copy_to_vault_arn": VAULT.replace("copies", "cache-aside-dev"),
+                "account": "444455556666",
+            },
+            r"is the vault that the backups are in",
+        ),
         ({"domain_name": "shop.example.com"}, r"hosted_zone_id go together"),
         ({"domain_name": "shop.example.com", "hosted_zone_id": "Z1", "certificate_arn": CERTIFICATE}, r"exclude"),
     ],
