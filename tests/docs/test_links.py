@@ -1,5 +1,6 @@
 """Every link inside the project leads somewhere, and every page is led to."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,11 @@ def test_every_decision_is_in_the_index() -> None:
     index = Page(folder / "README.md")
     listed = {index.target(link) for link in index.links}
     assert [path.name for path in folder.glob("*.md") if path not in {*listed, index.path}] == []
+
+
+def test_every_page_that_code_names_exists() -> None:
+    rooms = ("stacks", "constructs_lib", "lambda_src", "local", "audit", "faults", "tools", "benchmarks", "examples")
+    files = [path for room in rooms for path in (ROOT / room).rglob("*.py")]
+    named = {page for file in files for page in re.findall(r"\bdocs/[\w/-]+\.md\b", file.read_text())}
+    assert len(named) > 10
+    assert [page for page in sorted(named) if not (ROOT / page).exists()] == []
