@@ -45,6 +45,8 @@ def test_insisting_on_a_missing_engine_fails_with_one_line() -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_ci_leaves_nothing_out_that_nobody_named(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in PARTS:  # whatever this machine lacks
+        monkeypatch.setitem(PARTS, other, Part("of this test", lambda: None))
     monkeypatch.setitem(PARTS, part, Part("of this test", lambda: "nobody found it"))
     assert left_out({})[part] == "nobody found it"
     with pytest.raises(pytest.UsageError, match=r"^CI=true runs every test: nobody found it$"):
