@@ -48,7 +48,7 @@ suite: $(READY) ## the tests alone
 beside: $(AUDIT) ## types and audits, which make test runs beside the tests
 	@$(MAKE) --no-print-directory types audit audit-mutants audit-secrets --jobs=1
 
-check: $(READY) lint types contracts unit ## lint, types, import contracts and unit tests, in under a minute
+check: $(READY) lint types contracts unit ## lint, types, import contracts and unit tests
 
 lint: $(READY)
 	ruff check --quiet $(CODE)
