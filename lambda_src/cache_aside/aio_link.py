@@ -303,9 +303,7 @@ class AsyncLink:
             pool.free_places += 1
 
     def _send_courier(self, pool: _Pool) -> None:
-        task = asyncio.create_task(self._ask_all(pool))
-        pool.couriers.add(task)
-        task.add_done_callback(pool.couriers.discard)
+        _start(self._ask_all(pool), pool.couriers)
 
     async def _ask_all(self, pool: _Pool) -> None:
         try:
@@ -322,9 +320,7 @@ class AsyncLink:
         except BaseException as error:
             for question in batch:
                 if not question.left:
-                    failure = CacheUnavailableError(str(error))
-                    failure.__cause__ = error
-                    question.outcome.set_exception(failure)
+                    _fail(question.outcome, error, str(error))
             if isinstance(error, CacheUnavailableError):
                 return
             raise
@@ -351,7 +347,7 @@ class AsyncLink:
         pool.deliveries.append(mine)
         if pool.free_couriers:
             pool.free_couriers -= 1
-            self._spawn(self._carry(pool))
+            _start(self._carry(pool), pool.tasks)
         try:
             async with asyncio.timeout(delivery.timeout_seconds):
                 return await mine.outcome
@@ -382,9 +378,7 @@ class AsyncLink:
             self._server.refused(error, token)
             for delivery in batch:
                 if not delivery.outcome.done():
-                    failure = CacheUnavailableError(str(error) or "the cache did not answer in time")
-                    failure.__cause__ = error
-                    delivery.outcome.set_exception(failure)
+                    _fail(delivery.outcome, error, str(error) or "the cache did not answer in time")
             return
         except BaseException:
             _close(channel)
@@ -396,11 +390,6 @@ class AsyncLink:
             if not delivery.outcome.done():
                 delivery.outcome.set_result((replies[: len(delivery.commands)], identity))
             del replies[: len(delivery.commands)]
-
-    def _spawn(self, steps: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.create_task(steps)
-        self._pool.tasks.add(task)
-        task.add_done_callback(self._pool.tasks.discard)
 
     async def close(self) -> None:
         """Close every connection that is not in use."""
@@ -479,7 +468,7 @@ class AsyncLink:
         if len(self._pool.tasks) >= self._most_idle:
             channel.close(undo)
             return
-        self._spawn(self._drained(channel, undo))
+        _start(self._drained(channel, undo), self._pool.tasks)
 
     async def _drained(self, channel: AsyncChannel, undo: Sequence[Command]) -> None:
         try:
@@ -506,7 +495,7 @@ class AsyncLink:
         """Probe in a task where that is allowed, or else here. False as long as nobody knows."""
         if not self._background:
             return await self.probe(breaker, suspicion)
-        self._spawn(self.probe(breaker, suspicion))
+        _start(self.probe(breaker, suspicion), self._pool.tasks)
         return False
 
     async def probe(self, breaker: Breaker, suspicion: Exception | None = None) -> bool:
@@ -567,6 +556,19 @@ def _next_batch(waiting: deque[_Delivery]) -> list[_Delivery]:
             if first.alone:
                 break
     return batch
+
+
+def _start(steps: Coroutine[Any, Any, Any], running: set[asyncio.Task[Any]]) -> None:
+    """Run this in a task that stands in `running` until it has ended."""
+    task = asyncio.create_task(steps)
+    running.add(task)
+    task.add_done_callback(running.discard)
+
+
+def _fail(outcome: asyncio.Future[Any], error: BaseException, text: str) -> None:
+    failure = CacheUnavailableError(text)
+    failure.__cause__ = error
+    outcome.set_exception(failure)
 
 
 def _close(channel: AsyncChannel | None, undo: Sequence[Command] = ()) -> None:
